@@ -1,0 +1,81 @@
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool text_format(char *text, size_t size, const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    int length = vsnprintf(text, size, format, values);
+    va_end(values);
+    if (length < 0 || (size_t)length >= size) {
+        text[0] = '\0';
+        return false;
+    }
+    return true;
+}
+
+bool text_parse_u64(const char *text, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (text[0] == '\0' || (text[0] == '0' && text[1] != '\0'))
+        return false;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9')
+            return false;
+        if (__builtin_mul_overflow(value, 10U, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value))
+            return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+void text_hex(struct slice bytes, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < bytes.size; i++) {
+        text[2 * i] = digits[bytes.data[i] >> 4];
+        text[2 * i + 1] = digits[bytes.data[i] & 0xf];
+    }
+    text[2 * bytes.size] = '\0';
+}
+
+static bool is_hex_digit(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static uint8_t hex_value(uint8_t digit)
+{
+    return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+bool text_parse_hex(struct slice text, uint8_t *bytes, size_t size)
+{
+    if (text.size % 2 != 0 || text.size / 2 != size)
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_hex_digit(text.data[i]))
+            return false;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(hex_value(text.data[2 * i]) << 4 | hex_value(text.data[2 * i + 1]));
+    return true;
+}
+
+size_t text_cut(const char *text, size_t size)
+{
+    size_t length = strnlen(text, size + 1);
+
+    if (length <= size)
+        return length;
+    /* 10xxxxxx goes on with a character that began before (RFC 3629, section 3). */
+    while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+        size--;
+    return size;
+}
