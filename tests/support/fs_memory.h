@@ -1,0 +1,20 @@
+/* tests/support/fs_memory.h: the file-system seam in memory. Refuses what fs_posix refuses, with the same
+ * errno. Files are sparse (sparse.h). Nothing is ever lost: syncs only check their
+ * path; what a power cut leaves is the business of fs_record.h and fs_cut.h. Any thread. */
+#ifndef TESTS_SUPPORT_FS_MEMORY_H
+#define TESTS_SUPPORT_FS_MEMORY_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "base/fs.h"
+
+/* Empty; the caller's (fs_free, when all its files are closed). */
+NODISCARD enum status fs_memory_new(struct fs **ret_fs, struct error *err);
+
+/* From now on a write that needs more than BYTES in pages fails with ENOSPC, after the part that fits.
+ * Holes and folders cost nothing. FS is one of fs_memory_new(). */
+void fs_memory_set_space(struct fs *fs, uint64_t bytes);
+
+#endif
