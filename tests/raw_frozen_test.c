@@ -1,0 +1,187 @@
+#include "agent/disk/raw_frozen.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tests/support/fs_cut.h"
+#include "tests/support/fs_memory.h"
+#include "tests/support/fs_record.h"
+#include "tests/support/random_seeded.h"
+#include "tests/support/test.h"
+
+enum { DISK = 2 * RAW_SECTOR, FREEZES = 3 };
+
+static const char path[] = "disk.raw";
+
+/* What was promised, and after how many operations. */
+struct promise {
+    char id[RAW_FROZEN_ID_SIZE];
+    size_t made;    /* the copy is there from here on... */
+    size_t removed; /* ...to here: from then on it need not be */
+};
+
+struct story {
+    struct fs *memory;
+    struct fs *fs; /* records */
+    struct promise promises[FREEZES];
+    uint8_t identity[DISK_IDENTITY_SIZE];
+};
+
+static size_t now(const struct story *story)
+{
+    return fs_record_log(story->fs)->count;
+}
+
+/* The content of the disk when it was frozen the Nth time. */
+static void fill_disk(uint8_t content[DISK], unsigned n)
+{
+    memset(content, (int)n + 1, DISK);
+}
+
+static void guest_writes(struct story *story, unsigned n)
+{
+    struct fs_file *file = NULL;
+    uint8_t content[DISK];
+    struct error err = {0};
+
+    fill_disk(content, n);
+    ASSERT_OK(fs_open(story->fs, path, n == 0 ? FS_CREATE : FS_WRITE, &file, &err), &err);
+    ASSERT_OK(fs_write_at(file, 0, slice_of(content, DISK), &err), &err);
+    ASSERT_OK(fs_sync(file, &err), &err);
+    fs_close(file);
+    ASSERT_OK(fs_sync_dir(story->fs, "", &err), &err);
+}
+
+/* Freezes the Nth state of the disk. */
+static void freeze(struct story *story, unsigned n, struct random_seeded *random)
+{
+    struct promise *promise = &story->promises[n];
+    struct error err = {0};
+
+    guest_writes(story, n);
+    ASSERT_OK(raw_frozen_make(story->fs, path, &random->source, promise->id, &err), &err);
+    promise->made = now(story);
+    promise->removed = SIZE_MAX;
+}
+
+/* Freezes three states, and removes the first copy when the second is there. */
+static void tell(struct story *story, uint64_t seed)
+{
+    struct random_seeded random = random_seeded_of(seed);
+    struct error err = {0};
+
+    ASSERT_OK(fs_memory_new(&story->memory, &err), &err);
+    ASSERT_OK(fs_record_new(story->memory, &story->fs, &err), &err);
+    freeze(story, 0, &random);
+    ASSERT_OK(raw_frozen_identity(story->fs, path, story->identity, &err), &err);
+    freeze(story, 1, &random);
+    story->promises[0].removed = now(story);
+    ASSERT_OK(raw_frozen_remove(story->fs, path, story->promises[0].id, &err), &err);
+    freeze(story, 2, &random);
+}
+
+/* Whoever finds a copy by its name finds all of it. */
+static void assert_whole(struct fs *fs, const char *id, unsigned n, const char *state)
+{
+    struct fs_file *file = NULL;
+    uint64_t size = 0;
+    uint8_t content[DISK];
+    uint8_t expected[DISK];
+    struct error err = {0};
+    enum status st = raw_frozen_open(fs, path, id, &file, &size, &err);
+
+    if (st == STATUS_OK && size == DISK)
+        st = fs_read_exactly_at(file, 0, content, DISK, &err);
+    fs_close(file);
+    fill_disk(expected, n);
+    if (st != STATUS_OK || size != DISK || memcmp(content, expected, DISK) != 0)
+        fail_msg("%s: copy %u is not whole: %s", state, n, err.text);
+}
+
+static bool is_there(struct fs *fs, const char *id)
+{
+    char name[FS_PATH_SIZE];
+    struct fs_file *file = NULL;
+    struct error err = {0};
+
+    assert_true(text_format(name, sizeof(name), "%s.frozen/%s", path, id));
+
+    enum status st = fs_open(fs, name, FS_READ, &file, &err);
+
+    fs_close(file);
+    return st == STATUS_OK;
+}
+
+/* What is left after the power went at operation UPTO. */
+static void check_state(const struct story *story, size_t upto, struct fs *fs, const char *state)
+{
+    struct random_seeded random = random_seeded_of(upto);
+    uint8_t identity[DISK_IDENTITY_SIZE];
+    char id[RAW_FROZEN_ID_SIZE];
+    struct error err = {0};
+
+    for (unsigned i = 0; i < FREEZES; i++) {
+        const struct promise *promise = &story->promises[i];
+        bool promised = promise->made <= upto && upto <= promise->removed;
+
+        if (promised || is_there(fs, promise->id))
+            assert_whole(fs, promise->id, i, state);
+    }
+    if (upto < story->promises[0].made)
+        return; /* the disk itself may not be there */
+    ASSERT_OK(raw_frozen_identity(fs, path, identity, &err), &err);
+    assert_memory_equal(identity, story->identity, sizeof(identity));
+    /* The next backup works, whatever the last one has left. */
+    ASSERT_OK(raw_frozen_make(fs, path, &random.source, id, &err), &err);
+    assert_true(is_there(fs, id));
+}
+
+/* Checks every state that a power cut after the first UPTO operations may leave; returns how many. */
+static uint64_t check_cut(const struct story *story, size_t upto,
+                          const struct fs_cut_options *options)
+{
+    struct fs_cut *cut = NULL;
+    struct fs *fs = NULL;
+    uint64_t states = 0;
+    struct error err = {0};
+
+    ASSERT_OK(fs_cut_new(fs_record_log(story->fs), upto, options, &cut, &err), &err);
+    for (;; states++) {
+        ASSERT_OK(fs_cut_next(cut, &fs, &err), &err);
+        if (fs == NULL)
+            break;
+        check_state(story, upto, fs, fs_cut_name(cut));
+        fs_free(fs);
+    }
+    fs_cut_free(cut);
+    return states;
+}
+
+static void a_frozen_copy_survives_a_power_cut_at_every_operation(void **state)
+{
+    uint64_t seed = test_seed("raw_frozen");
+    struct fs_cut_options options = {.tear_unit = RAW_SECTOR, .samples = 64, .seed = seed};
+    struct story story = {0};
+    uint64_t states = 0;
+
+    (void)state;
+    tell(&story, seed);
+    for (size_t upto = 0; upto <= now(&story); upto++)
+        states += check_cut(&story, upto, &options);
+    /* For whoever reads the log. */
+    (void)printf("cut at each of %zu operations: %" PRIu64 " states\n", now(&story), states);
+    assert_true(states > 100);
+    fs_free(story.fs);
+    fs_free(story.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_frozen_copy_survives_a_power_cut_at_every_operation),
+    };
+
+    return cmocka_run_group_tests_name("raw_frozen", tests, NULL, NULL);
+}
