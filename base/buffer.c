@@ -52,6 +52,8 @@ uint8_t *buffer_extend(struct buffer *buffer, size_t size)
 {
     if (buffer->status != STATUS_OK)
         return NULL;
+    if (size == 0 && buffer->data == NULL)
+        return NULL; /* there is no address to count from */
     if (size > buffer_room(buffer) ||
         (buffer->size + size > buffer->capacity && !grow(buffer, buffer->size + size))) {
         buffer->status = STATUS_EXHAUSTED;

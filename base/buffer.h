@@ -32,7 +32,8 @@ void buffer_deinit(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer);
 
 /* Room for SIZE more bytes behind what is filled, counted as filled at once; NULL if it has failed.
- * The pointer is good until the next call that fills. */
+ * The pointer is good until the next call that fills. Of 0 bytes: allocates nothing, so it is NULL too
+ * while nothing was ever allocated, and that is no failure. */
 uint8_t *buffer_extend(struct buffer *buffer, size_t size);
 
 void buffer_put(struct buffer *buffer, struct slice bytes);

@@ -11,6 +11,11 @@
 
 #include "base/text.h"
 
+enum {
+    CONTEXT_SIZE = 4096, /* of a context before it is shortened: holds two of the longest paths */
+    CONTEXT_LEAST = 64,  /* bytes of it that no cause takes away */
+};
+
 static const char cut_mark[] = "...";
 
 /* Ends TEXT of SIZE bytes, into which LENGTH bytes were to be written, in the mark if they did not
@@ -27,27 +32,82 @@ static void mark_cut(char *text, size_t size, int length)
     memcpy(text + text_cut(text, size - sizeof(cut_mark)), cut_mark, sizeof(cut_mark));
 }
 
-PRINTF_LIKE(5, 0)
+/* The longest end of TEXT, of at most SIZE bytes, that begins with a character; SIZE is within TEXT. */
+static const char *end_of(const char *text, size_t size)
+{
+    const char *end = text + strlen(text) - size;
+
+    /* 10xxxxxx goes on with a character that began before (RFC 3629, section 3). */
+    while (((unsigned char)*end & 0xc0) == 0x80)
+        end++;
+    return end;
+}
+
+/* A text in the room that it has: its begin, and if that is not all of it the mark and its end. */
+struct shortened {
+    const char *begin, *mark, *end;
+    int size; /* of the begin */
+};
+
+static struct shortened shorten(const char *text, size_t room)
+{
+    struct shortened made = {.begin = text,
+                             .mark = "",
+                             .end = "",
+                             .size = (int)text_cut(text, room)};
+
+    if (text[made.size] == '\0')
+        return made;
+
+    size_t kept = room - strlen(cut_mark);
+
+    made.size = (int)text_cut(text, kept / 2);
+    made.mark = cut_mark;
+    made.end = end_of(text, kept - kept / 2);
+    return made;
+}
+
+/* Makes TEXT "CONTEXT: CAUSE". What is too long is shortened in its middle, as the end of a path or of a
+ * chain of causes says more than that: CONTEXT first, but to no less than CONTEXT_LEAST bytes. */
+static void join(char text[ERROR_TEXT_SIZE], const char *context, const char *cause)
+{
+    size_t both = ERROR_TEXT_SIZE - sizeof(": ");
+    size_t least = strlen(context) < CONTEXT_LEAST ? strlen(context) : CONTEXT_LEAST;
+    size_t room = strlen(cause) < both - least ? both - strlen(cause) : least;
+    struct shortened first = shorten(context, room);
+    struct shortened second = shorten(cause, both - room);
+
+    mark_cut(text, ERROR_TEXT_SIZE,
+             snprintf(text, ERROR_TEXT_SIZE, "%.*s%s%s: %.*s%s%s", first.size, first.begin,
+                      first.mark, first.end, second.size, second.begin, second.mark, second.end));
+}
+
+PRINTF_LIKE(3, 0)
+
+/* Makes the text of ERR what FORMAT says and, unless it is empty, ": CAUSE". */
+static void set_text(struct error *err, const char *cause, const char *format, va_list values)
+{
+    char context[CONTEXT_SIZE];
+
+    if (cause[0] == '\0') {
+        mark_cut(err->text, sizeof(err->text),
+                 vsnprintf(err->text, sizeof(err->text), format, values));
+        return;
+    }
+    mark_cut(context, sizeof(context), vsnprintf(context, sizeof(context), format, values));
+    join(err->text, context, cause);
+}
+
+PRINTF_LIKE(6, 0)
 
 static enum status fill(struct error *err, enum status status, enum native_kind kind,
-                        int64_t native, const char *format, va_list values)
+                        int64_t native, const char *cause, const char *format, va_list values)
 {
     err->status = status;
     err->kind = kind;
     err->native = native;
-    mark_cut(err->text, sizeof(err->text), vsnprintf(err->text, sizeof(err->text), format, values));
+    set_text(err, cause, format, values);
     return status;
-}
-
-/* Puts ": REASON" behind the text. */
-static enum status append(struct error *err, const char *reason)
-{
-    size_t length = strlen(err->text);
-
-    mark_cut(err->text, sizeof(err->text),
-             (int)length +
-                 snprintf(err->text + length, sizeof(err->text) - length, ": %s", reason));
-    return err->status;
 }
 
 enum status(error_set)(struct error *err, enum status status, const char *format, ...)
@@ -55,55 +115,63 @@ enum status(error_set)(struct error *err, enum status status, const char *format
     va_list values;
 
     va_start(values, format);
-    (void)fill(err, status, NATIVE_NONE, 0, format, values); /* returns STATUS */
+    (void)fill(err, status, NATIVE_NONE, 0, "", format, values); /* returns STATUS */
     va_end(values);
     return status;
 }
 
-static enum status status_of_errno(int errnum)
+/* By libuv's names: on Windows their numbers are libuv's own (uv/errno.h of libuv 1.44). */
+static enum status status_of_uv(int result)
 {
-    switch (errnum) {
-    case ENOENT:
-    case ENODEV:
-    case ENXIO:
+    switch (result) {
+    case UV_ENOENT:
+    case UV_ENODEV:
+    case UV_ENXIO:
         return STATUS_NOT_FOUND;
-    case EEXIST:
+    case UV_EEXIST:
         return STATUS_EXISTS;
-    case EACCES:
-    case EPERM:
-    case EROFS:
+    case UV_EACCES:
+    case UV_EPERM:
+    case UV_EROFS:
         return STATUS_DENIED;
-    case ENOMEM:
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EMFILE:
-    case ENFILE:
+    case UV_ENOMEM:
+    case UV_ENOSPC:
+    case UV_EFBIG:
+    case UV_EMFILE:
+    case UV_ENFILE:
         return STATUS_EXHAUSTED;
-    case EINVAL:
-    case ENAMETOOLONG:
+    case UV_EINVAL:
+    case UV_ENAMETOOLONG:
         return STATUS_INVALID;
-    case EAGAIN:
-    case EBUSY:
-    case EINTR:
+    case UV_EAGAIN:
+    case UV_EBUSY:
+    case UV_EINTR:
         return STATUS_UNAVAILABLE;
-    case ENOTDIR:
-    case EISDIR:
-    case ENOTEMPTY:
-    case ELOOP:
-    case EXDEV:
+    case UV_ENOTDIR:
+    case UV_EISDIR:
+    case UV_ENOTEMPTY:
+    case UV_ELOOP:
+    case UV_EXDEV:
         return STATUS_PRECONDITION;
-    case ENOSYS:
-    case ENOTSUP:
+    case UV_ENOSYS:
+    case UV_ENOTSUP:
         return STATUS_UNSUPPORTED;
-    case ETIMEDOUT:
+    case UV_ETIMEDOUT:
         return STATUS_TIMEOUT;
-    case ECANCELED:
+    case UV_ECANCELED:
         return STATUS_CANCELLED;
     default:
-        /* EIO and all that POSIX may add: the system could not do it, and says no more. */
+        /* UV_EIO and all that libuv may add: the system could not do it, and says no more. */
         return STATUS_UNKNOWN;
     }
+}
+
+/* On POSIX systems libuv's numbers are those of errno, negated (UV__ERR in uv/errno.h). */
+static enum status status_of_errno(int errnum)
+{
+    if (errnum == EDQUOT)
+        return STATUS_EXHAUSTED; /* libuv has no name for it */
+    return status_of_uv(-errnum);
 }
 
 enum status(error_set_errno)(struct error *err, int errnum, const char *format, ...)
@@ -111,12 +179,13 @@ enum status(error_set_errno)(struct error *err, int errnum, const char *format, 
     char reason[128] = "";
     va_list values;
 
-    va_start(values, format);
-    (void)fill(err, status_of_errno(errnum), NATIVE_ERRNO, errnum, format, values); /* as set */
-    va_end(values);
     if (strerror_r(errnum, reason, sizeof(reason)) != 0)
-        return err->status; /* no words for this number; the line shows the number itself */
-    return append(err, reason);
+        reason[0] = '\0'; /* no words for this number; the line shows the number itself */
+    va_start(values, format);
+    enum status status =
+        fill(err, status_of_errno(errnum), NATIVE_ERRNO, errnum, reason, format, values);
+    va_end(values);
+    return status;
 }
 
 enum status(error_set_uv)(struct error *err, int result, const char *format, ...)
@@ -124,11 +193,11 @@ enum status(error_set_uv)(struct error *err, int result, const char *format, ...
     char reason[128] = "";
     va_list values;
 
+    uv_strerror_r(result, reason, sizeof(reason));
     va_start(values, format);
-    /* On POSIX systems libuv's codes are negated errno values (libuv manual, "Error handling"). */
-    (void)fill(err, status_of_errno(-result), NATIVE_UV, result, format, values); /* as set */
+    enum status status = fill(err, status_of_uv(result), NATIVE_UV, result, reason, format, values);
     va_end(values);
-    return append(err, uv_strerror_r(result, reason, sizeof(reason)));
+    return status;
 }
 
 enum status(error_set_openssl)(struct error *err, enum status status, const char *format, ...)
@@ -138,13 +207,12 @@ enum status(error_set_openssl)(struct error *err, enum status status, const char
     va_list values;
 
     ERR_clear_error();
+    if (code != 0) /* else OpenSSL failed without a word */
+        ERR_error_string_n(code, reason, sizeof(reason));
     va_start(values, format);
-    (void)fill(err, status, NATIVE_OPENSSL, (int64_t)code, format, values); /* returns STATUS */
+    (void)fill(err, status, NATIVE_OPENSSL, (int64_t)code, reason, format, values); /* STATUS */
     va_end(values);
-    if (code == 0)
-        return status; /* OpenSSL failed without a word */
-    ERR_error_string_n(code, reason, sizeof(reason));
-    return append(err, reason);
+    return status;
 }
 
 enum status(error_set_no_memory)(struct error *err, size_t size, const char *what)
@@ -154,14 +222,14 @@ enum status(error_set_no_memory)(struct error *err, size_t size, const char *wha
 
 enum status(error_wrap)(struct error *err, const char *format, ...)
 {
-    char inner[ERROR_TEXT_SIZE];
+    char cause[ERROR_TEXT_SIZE];
     va_list values;
 
-    memcpy(inner, err->text, sizeof(inner));
+    memcpy(cause, err->text, sizeof(cause));
     va_start(values, format);
-    mark_cut(err->text, sizeof(err->text), vsnprintf(err->text, sizeof(err->text), format, values));
+    set_text(err, cause, format, values);
     va_end(values);
-    return append(err, inner);
+    return err->status;
 }
 
 const char *status_name(enum status status)

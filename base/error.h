@@ -18,7 +18,7 @@
 enum status {
     STATUS_OK = 0,
     STATUS_CANCELLED = 1,    /* asked for, or its owner went away */
-    STATUS_UNKNOWN = 2,      /* a peer's error that fits nothing else */
+    STATUS_UNKNOWN = 2,      /* the system or a peer failed and says no more */
     STATUS_INVALID = 3,      /* wrong input, whatever the state: do not retry */
     STATUS_TIMEOUT = 4,      /* it may still happen */
     STATUS_NOT_FOUND = 5,    /* no such thing */
@@ -52,8 +52,12 @@ struct error {
     char text[ERROR_TEXT_SIZE]; /* one sentence for people, UTF-8, no final full stop */
 };
 
-/* Each of these returns the status it set, for `return error_set(...)`. A text that does not fit is
- * cut between characters and ends in "...". Any thread. STATUS is never STATUS_OK. */
+/* Each of these returns the status it set, for `return error_set(...)`. Any thread. STATUS is never
+ * STATUS_OK. No argument may point into *ERR (its text above all): that is overwritten meanwhile.
+ *
+ * What does not fit is cut between characters and marked by "...". A text alone is cut at its end. Where
+ * a cause follows it (the system's words, or the text that error_wrap() finds), it is cut in its middle
+ * and the cause stays whole; only a cause that leaves it less than 64 bytes is cut in its middle too. */
 PRINTF_LIKE(3, 4)
 enum status error_set(struct error *err, enum status status, const char *format, ...);
 

@@ -23,7 +23,8 @@ NODISCARD enum status hash_sha256(struct slice bytes, struct hash_digest *ret_di
 /* A key for HMAC-SHA-256, made ready once. */
 struct hash_key;
 
-/* Takes a copy of KEY (any length, 32 bytes as a rule), wiped by hash_key_free() (NULL is fine). */
+/* Takes a copy of KEY (1 byte at least, 32 as a rule), wiped by hash_key_free() (NULL is fine).
+ * STATUS_EXHAUSTED: no memory; STATUS_INTERNAL: OpenSSL failed (no memory, or no key). */
 NODISCARD enum status hash_key_new(struct slice key, struct hash_key **ret_key, struct error *err);
 void hash_key_free(struct hash_key *key);
 

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <uv.h>
+
 #include "base/invariant.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -28,9 +30,14 @@ struct log_sink {
     const struct clock_source *clock;
     atomic_uint_fast64_t lost;   /* in all */
     atomic_uint_fast64_t untold; /* of these, not said in the log yet */
+    /* Around a write and what it says of `torn`: between the two, another thread would glue its line to
+     * the torn one. Threads wait for it no longer than for the file itself. */
+    uv_mutex_t mutex;
+    bool torn; /* the last line was written in part: the next write begins with a line break */
 };
 
-/* A line being put together. What no longer fits is dropped as a whole, and the line marked. */
+/* A line being put together, behind the line break that precedes it if the last one is torn. What no
+ * longer fits is dropped as a whole, and the line marked. */
 struct line {
     char text[LOG_LINE_SIZE];
     size_t size;
@@ -234,14 +241,22 @@ static void build_json(struct line *line, const struct log *log, enum log_level 
 }
 
 /* One write for a line, so that lines of several processes do not mix. */
-static bool write_line(int fd, const struct line *line)
+static bool write_line(struct log_sink *sink, const struct line *line)
 {
     ssize_t written = -1;
 
+    uv_mutex_lock(&sink->mutex);
+
+    const char *text = sink->torn ? line->text : line->text + 1;
+    size_t size = line->size - (size_t)(text - line->text);
+
     do
-        written = write(fd, line->text, line->size);
+        written = write(sink->fd, text, size);
     while (written < 0 && errno == EINTR);
-    return written == (ssize_t)line->size;
+    if (written > 0)
+        sink->torn = text[written - 1] != '\n';
+    uv_mutex_unlock(&sink->mutex);
+    return written == (ssize_t)size;
 }
 
 static bool emit(const struct log *log, enum log_level level, const char *message)
@@ -250,6 +265,7 @@ static bool emit(const struct log *log, enum log_level level, const char *messag
     const char *tail = format == LOG_JSON ? "\"}\n" : "\n";
     struct line line = {.limit = LINE_BODY / 2};
 
+    put_text(&line, "\n");
     if (format == LOG_JSON)
         build_json(&line, log, level, message);
     else
@@ -262,7 +278,7 @@ static bool emit(const struct log *log, enum log_level level, const char *messag
     if (cut)
         put_text(&line, "...");
     put_text(&line, tail);
-    return write_line(log->sink->fd, &line);
+    return write_line(log->sink, &line);
 }
 
 static void tell_lost(const struct log *log)
@@ -273,8 +289,8 @@ static void tell_lost(const struct log *log)
 
     if (untold == 0)
         return;
-    if (!text_format(message, sizeof(message), "%" PRIuFAST64 " lines of this log were lost",
-                     untold) ||
+    if (!text_format(message, sizeof(message), "%" PRIuFAST64 " %s", untold,
+                     untold == 1 ? "line of this log was lost" : "lines of this log were lost") ||
         !emit(&own, LOG_WARNING, message))
         atomic_fetch_add(&log->sink->untold, untold);
 }
@@ -310,6 +326,13 @@ enum status log_sink_new(int fd, enum log_format format, enum log_level level,
 
     if (sink == NULL)
         return error_set_no_memory(err, sizeof(*sink), "a log");
+
+    int result = uv_mutex_init(&sink->mutex);
+
+    if (result != 0) {
+        memory_free(sink);
+        return error_set_uv(err, result, "make a mutex");
+    }
     sink->fd = fd;
     sink->format = format;
     sink->level = level;
@@ -320,6 +343,9 @@ enum status log_sink_new(int fd, enum log_format format, enum log_level level,
 
 void log_sink_free(struct log_sink *sink)
 {
+    if (sink == NULL)
+        return;
+    uv_mutex_destroy(&sink->mutex);
     memory_free(sink);
 }
 

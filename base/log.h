@@ -5,7 +5,7 @@
  *
  * Whatever a message contains, it stays one line: control characters and bytes that are not UTF-8 are
  * escaped. A line is at most LOG_LINE_SIZE bytes; a longer message is cut and marked. Secrets are
- * never passed here. Any thread may log through one log at once. */
+ * never passed here. Any number of threads may log through one log at once. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -43,7 +43,10 @@ NODISCARD enum status log_sink_new(int fd, enum log_format format, enum log_leve
                                    struct error *err);
 void log_sink_free(struct log_sink *sink);
 
-/* Lines that could not be written (full disk, closed pipe). The first that can says how many. */
+/* Lines that were written in part or not at all (full disk, closed pipe). The next that can be written
+ * starts on a line of its own, with the number of the lost ones before it. A closed pipe is told from
+ * write() only in a process that ignores SIGPIPE; in any other the signal ends it. So main() of every
+ * program of ours ignores SIGPIPE before it makes a log. */
 uint64_t log_sink_lost(const struct log_sink *sink);
 
 struct log log_of(struct log_sink *sink);

@@ -36,7 +36,10 @@ struct queue;
 NODISCARD enum status queue_new(struct queue_limits limits, struct queue **ret_queue,
                                 struct error *err);
 
-/* Nobody is in a call on it, and it is empty. NULL is fine. */
+/* Nobody is in a call on it, and it is empty. NULL is fine. It takes back no post: ON_ITEMS and ON_ROOM
+ * may still be on their way (from the close, or from a pop after it) and run once more. From here they
+ * leave the queue alone, and their memory stays in place until what was posted to their loop so far
+ * has run: a task that is posted there after this call comes behind them. */
 void queue_free(struct queue *queue);
 
 /* Waits for room; who waits first goes first, so that small items do not keep a large one out.

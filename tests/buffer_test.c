@@ -25,6 +25,21 @@ static void numbers_are_written_little_endian(void **state)
     buffer_deinit(&buffer);
 }
 
+static void no_bytes_need_no_memory_and_are_no_failure(void **state)
+{
+    struct buffer buffer;
+    struct error err = {0};
+
+    (void)state;
+    buffer_init(&buffer, 10);
+    assert_null(buffer_extend(&buffer, 0));
+    ASSERT_OK(buffer_check(&buffer, "nothing", &err), &err);
+    buffer_put_u8(&buffer, 1);
+    assert_non_null(buffer_extend(&buffer, 0));
+    assert_int_equal(buffer_slice(&buffer).size, 1);
+    buffer_deinit(&buffer);
+}
+
 static void a_full_buffer_refuses_and_stays_as_it_was(void **state)
 {
     struct buffer buffer;
@@ -104,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_written_little_endian),
+        cmocka_unit_test(no_bytes_need_no_memory_and_are_no_failure),
         cmocka_unit_test(a_full_buffer_refuses_and_stays_as_it_was),
         cmocka_unit_test(a_buffer_filled_byte_by_byte_up_to_its_limit_holds_every_byte),
         cmocka_unit_test(a_size_near_the_end_of_the_address_space_is_refused),

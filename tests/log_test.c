@@ -2,16 +2,23 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <uv.h>
 
 #include "base/fault.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "tests/support/test.h"
 
-/* 2026-11-23 14:03:07.412905 UTC, for ever. */
+#define TIME "2026-11-23T14:03:07.412905Z"
+
+/* TIME, for ever. */
 static int64_t fixed_wall_us(const struct clock_source *clock)
 {
     (void)clock;
@@ -244,52 +251,279 @@ static void lost_lines_are_counted_and_told_when_there_is_room_again(void **stat
                         "2026-11-23T14:03:07.412905Z error: told once\n");
 }
 
-enum { THREADS = 4, LINES = 200 };
+static void one_lost_line_is_told_in_the_singular(void **state)
+{
+    struct fixture f = open_log(LOG_TEXT, LOG_INFO, &fixed_clock);
+    char junk[4096] = {0};
+
+    (void)state;
+    assert_int_equal(fcntl(f.write_fd, F_SETFL, O_NONBLOCK), 0);
+    while (write(f.write_fd, junk, sizeof(junk)) > 0)
+        ;
+    log_error(&f.log, "lost");
+    assert_int_equal(fcntl(f.read_fd, F_SETFL, O_NONBLOCK), 0);
+    while (read(f.read_fd, junk, sizeof(junk)) > 0)
+        ;
+    log_error(&f.log, "written");
+    assert_string_equal(close_log(&f),
+                        TIME " warning: 1 line of this log was lost\n" TIME " error: written\n");
+}
+
+/* The most bytes that a file may have, until the next call: a disk that is full from there on. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {0};
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static const char line_a[] = TIME " info: a\n";
+static const char line_b[] = TIME " info: b\n";
+static const char line_c[] = TIME " info: c\n";
+static const char lost_one[] = TIME " warning: 1 line of this log was lost\n";
+static const char lost_two[] = TIME " warning: 2 lines of this log were lost\n";
+
+enum { CONTENT_SIZE = 512 };
+
+/* What a log consists of after `a` was logged with room for FIRST bytes, `b` for SECOND more, and `c`
+ * without limit. */
+static void log_on_a_full_disk(size_t first, size_t second, char content[CONTENT_SIZE])
+{
+    struct log_sink *sink = NULL;
+    struct error err = {0};
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    ASSERT_OK(log_sink_new(fileno(file), LOG_TEXT, LOG_INFO, &fixed_clock, &sink, &err), &err);
+
+    struct log log = log_of(sink);
+
+    limit_files(first);
+    log_info(&log, "a");
+    limit_files(first + second);
+    log_info(&log, "b");
+    limit_files(RLIM_INFINITY);
+    log_info(&log, "c");
+
+    ssize_t size = pread(fileno(file), content, CONTENT_SIZE - 1, 0);
+
+    assert_in_range(size, 1, CONTENT_SIZE - 2);
+    content[size] = '\0';
+    log_sink_free(sink);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* CONTENT is the first SIZE bytes of WANTED, a line break if these do not end in one, and REST. */
+static void assert_torn(const char *content, const char *wanted, size_t size, const char *rest)
+{
+    char expected[CONTENT_SIZE];
+    bool torn = size > 0 && wanted[size - 1] != '\n';
+
+    assert_true(text_format(expected, sizeof(expected), "%.*s%s%s", (int)size, wanted,
+                            torn ? "\n" : "", rest));
+    assert_string_equal(content, expected);
+}
+
+static void a_line_written_in_part_ends_before_the_next_wherever_it_was_torn(void **state)
+{
+    char wanted[CONTENT_SIZE];
+    char rest[CONTENT_SIZE];
+    char content[CONTENT_SIZE];
+    size_t a_size = strlen(line_a);
+
+    (void)state;
+    for (size_t first = 0; first < a_size; first++) {
+        log_on_a_full_disk(first, 0, content);
+        assert_true(text_format(rest, sizeof(rest), "%s%s", lost_two, line_c));
+        assert_torn(content, line_a, first, rest);
+    }
+    /* Then there is room again, but not enough: for the line break, for the notice, for `b`. */
+    for (size_t first = 1; first < a_size; first += a_size - 2) {
+        assert_true(text_format(wanted, sizeof(wanted), "%.*s\n%s%s", (int)first, line_a, lost_one,
+                                line_b));
+        for (size_t size = first; size <= strlen(wanted); size++) {
+            bool told = size >= first + 1 + strlen(lost_one);
+            bool all = size == strlen(wanted);
+
+            log_on_a_full_disk(first, size - first, content);
+            assert_true(text_format(rest, sizeof(rest), "%s%s",
+                                    all    ? ""
+                                    : told ? lost_one
+                                           : lost_two,
+                                    line_c));
+            assert_torn(content, wanted, size, rest);
+        }
+    }
+}
+
+enum { THREADS = 4, LINES = 200, TORN_LINES = 2000 };
+
+struct writer {
+    struct log log;
+    unsigned lines;
+    atomic_uint *running;
+};
 
 static void log_many(void *arg)
 {
-    struct log log = log_with(arg, "part", "a");
+    struct writer *writer = arg;
+    struct log log = log_with(&writer->log, "part", "a");
 
-    for (unsigned i = 0; i < LINES; i++)
+    for (unsigned i = 0; i < writer->lines; i++)
         log_info(&log, "%040u", i);
+    atomic_fetch_sub(writer->running, 1);
 }
 
-static void drain(void *arg)
+/* The number that log_many() put into LINE; -1 if it is not exactly such a line. */
+static int number_of(const char *line)
 {
-    struct fixture *f = arg;
-    char part[4096];
-    ssize_t got = 0;
-    size_t lines = 0;
-    size_t bytes = 0;
+    static const char begin[] = TIME " info part=a: ";
+    char expected[128];
 
-    while ((got = read(f->read_fd, part, sizeof(part))) > 0) {
-        bytes += (size_t)got;
-        for (ssize_t i = 0; i < got; i++)
-            lines += part[i] == '\n';
+    if (strncmp(line, begin, strlen(begin)) != 0)
+        return -1;
+
+    unsigned long number = strtoul(line + strlen(begin), NULL, 10);
+
+    if (number >= TORN_LINES ||
+        !text_format(expected, sizeof(expected), "%s%040lu", begin, number) ||
+        strcmp(line, expected) != 0)
+        return -1;
+    return (int)number;
+}
+
+struct reader {
+    int fd;
+    size_t size;
+    char text[THREADS * LINES * 100]; /* more than they write */
+};
+
+static void read_all(void *arg)
+{
+    struct reader *reader = arg;
+    ssize_t got = 0;
+
+    while ((got = read(reader->fd, reader->text + reader->size,
+                       sizeof(reader->text) - 1 - reader->size)) > 0)
+        reader->size += (size_t)got;
+    reader->text[reader->size] = '\0';
+}
+
+/* Each of LOGS, all of which write to F, has a thread of its own: each line comes whole and once. */
+static void assert_lines_of_threads_whole(struct fixture *f, const struct log logs[THREADS])
+{
+    struct reader reader = {.fd = f->read_fd};
+    struct writer writers[THREADS];
+    unsigned seen[TORN_LINES] = {0};
+    atomic_uint running = THREADS;
+    uv_thread_t threads[THREADS];
+    uv_thread_t reading;
+
+    assert_int_equal(uv_thread_create(&reading, read_all, &reader), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        writers[i] = (struct writer){.log = logs[i], .lines = LINES, .running = &running};
+        assert_int_equal(uv_thread_create(&threads[i], log_many, &writers[i]), 0);
     }
-    /* All lines are of one length: had two been mixed, some would be missing. */
-    if (lines == (size_t)THREADS * LINES && bytes % lines == 0)
-        f->output[0] = 'w';
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(uv_thread_join(&threads[i]), 0);
+    close(f->write_fd);
+    assert_int_equal(uv_thread_join(&reading), 0);
+    close(f->read_fd);
+
+    char *line = reader.text;
+
+    for (char *end = NULL; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+
+        int number = number_of(line);
+
+        if (number < 0)
+            fail_msg("not a line: %s", line);
+        seen[number]++;
+    }
+    assert_string_equal(line, "");
+    for (unsigned i = 0; i < TORN_LINES; i++)
+        assert_int_equal(seen[i], i < LINES ? THREADS : 0);
 }
 
 static void lines_of_several_threads_stay_whole(void **state)
 {
     struct fixture f = open_log(LOG_TEXT, LOG_INFO, &fixed_clock);
-    uv_thread_t threads[THREADS];
-    uv_thread_t reader;
+    const struct log logs[THREADS] = {f.log, f.log, f.log, f.log};
 
     (void)state;
-    assert_int_equal(uv_thread_create(&reader, drain, &f), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(uv_thread_create(&threads[i], log_many, &f.log), 0);
+    assert_lines_of_threads_whole(&f, logs);
+    assert_int_equal(log_sink_lost(f.sink), 0);
+    log_sink_free(f.sink);
+}
+
+/* As of several processes with one standard error: no lock is common to them, only the one write. */
+static void lines_of_several_sinks_stay_whole(void **state)
+{
+    struct fixture f = open_log(LOG_TEXT, LOG_INFO, &fixed_clock);
+    struct log_sink *sinks[THREADS];
+    struct log logs[THREADS];
+    struct error err = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < THREADS; i++) {
+        ASSERT_OK(log_sink_new(f.write_fd, LOG_TEXT, LOG_INFO, &fixed_clock, &sinks[i], &err),
+                  &err);
+        logs[i] = log_of(sinks[i]);
+    }
+    assert_lines_of_threads_whole(&f, logs);
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(log_sink_lost(sinks[i]), 0);
+        log_sink_free(sinks[i]);
+    }
+    log_sink_free(f.sink);
+}
+
+/* A disk that is full again and again while several threads log. */
+static void no_thread_glues_its_line_to_a_torn_one(void **state)
+{
+    enum { SIZE = (THREADS * TORN_LINES + 1) * 200 };
+    struct writer writers[THREADS];
+    atomic_uint running = THREADS;
+    uv_thread_t threads[THREADS];
+    struct log_sink *sink = NULL;
+    struct error err = {0};
+    FILE *file = tmpfile();
+    char *text = memory_new(1, SIZE);
+    uint64_t whole = 0;
+
+    (void)state;
+    assert_non_null(file);
+    assert_non_null(text);
+    ASSERT_OK(log_sink_new(fileno(file), LOG_TEXT, LOG_INFO, &fixed_clock, &sink, &err), &err);
+    limit_files(0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        writers[i] = (struct writer){.log = log_of(sink), .lines = TORN_LINES, .running = &running};
+        assert_int_equal(uv_thread_create(&threads[i], log_many, &writers[i]), 0);
+    }
+    for (rlim_t bytes = 0; atomic_load(&running) > 0; bytes += 31)
+        limit_files(bytes);
+    limit_files(RLIM_INFINITY);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(uv_thread_join(&threads[i]), 0);
-    close(f.write_fd);
-    assert_int_equal(uv_thread_join(&reader), 0);
-    assert_int_equal(f.output[0], 'w');
-    assert_int_equal(log_sink_lost(f.sink), 0);
-    close(f.read_fd);
-    log_sink_free(f.sink);
+    assert_in_range(pread(fileno(file), text, SIZE - 1, 0), 0, SIZE - 2);
+
+    char *line = text;
+
+    for (char *end = NULL; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        assert_true(end > line); /* no empty lines either */
+        if (strstr(line + 1, TIME) != NULL)
+            fail_msg("glued: %s", line);
+        whole += number_of(line) >= 0;
+    }
+    /* More if a line was torn just before its line break: lost, and to be read all the same. */
+    assert_true(whole + log_sink_lost(sink) >= (uint64_t)THREADS * TORN_LINES);
+    memory_free(text);
+    log_sink_free(sink);
+    assert_int_equal(fclose(file), 0);
 }
 
 static void a_sink_without_memory_is_refused(void **state)
@@ -321,11 +555,16 @@ int main(void)
         cmocka_unit_test(long_fields_leave_room_for_the_message),
         cmocka_unit_test(moments_that_no_calendar_has_are_still_logged),
         cmocka_unit_test(lost_lines_are_counted_and_told_when_there_is_room_again),
+        cmocka_unit_test(one_lost_line_is_told_in_the_singular),
+        cmocka_unit_test(a_line_written_in_part_ends_before_the_next_wherever_it_was_torn),
         cmocka_unit_test(lines_of_several_threads_stay_whole),
+        cmocka_unit_test(lines_of_several_sinks_stay_whole),
+        cmocka_unit_test(no_thread_glues_its_line_to_a_torn_one),
         cmocka_unit_test(a_sink_without_memory_is_refused),
     };
 
-    /* A closed pipe is an error of write(), not the end of the test. */
+    /* A closed pipe, and a file at its limit, are errors of write(), not the end of the test. */
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for these arguments */
+    (void)signal(SIGXFSZ, SIG_IGN); /* nor for these */
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -54,6 +54,7 @@ static void what_lies_past_the_end_of_the_disk_is_clipped(void **state)
     range_list_init(&list, 100);
     add(&list, 0, 10);
     add(&list, 90, 20);
+    add(&list, 100, 5); /* begins exactly at the end */
     add(&list, 120, 5);
     range_list_clip(&list, 100);
     assert_ranges(&list, expected, 2);
@@ -183,6 +184,15 @@ static void random_lists_cover_what_a_byte_map_says(void **state)
             for (uint64_t i = 0; i < unit; i++)
                 assert_int_equal(after[block + i], any);
         }
+
+        size_t size = (size_t)random_seeded_below(&random, sizeof(before) + 1);
+
+        memcpy(before, after, size);
+        memset(before + size, 0, sizeof(before) - size);
+        range_list_clip(&list, size);
+        assert_normal(&list);
+        mark(&list, after);
+        assert_memory_equal(before, after, sizeof(before));
         range_list_deinit(&list);
     }
 }
