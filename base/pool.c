@@ -23,8 +23,8 @@ struct pool {
     bool mutex_made, work_made;
 
     uv_mutex_t mutex;  /* guards what follows, the lanes' part below, and the state of all work */
-    uv_cond_t work;    /* there is some, or the pool ends */
-    struct lane *ring; /* whose turn it is, among the lanes that have ready work; NULL: none has */
+    uv_cond_t work;    /* there is some that may run, or the pool ends */
+    struct lane *ring; /* whose turn it is, among the lanes that may run a work; NULL: none may */
     size_t ring_count;
     unsigned idle;   /* workers that wait */
     unsigned called; /* of them, how many were signalled and have not woken up; at most that */
@@ -36,9 +36,9 @@ struct pool {
 
 struct lane {
     struct pool *pool;
+    struct lane_limits limits; /* as they were given: any thread */
 
     /* The loop's. */
-    struct lane_limits limits;
     struct loop_task *on_room, *on_closed;
     struct work *first, *last; /* submitted and not done, in that order */
     unsigned count;
@@ -50,7 +50,8 @@ struct lane {
 
     /* Under the pool's mutex. */
     struct work *first_ready, *last_ready;
-    struct lane *ring_next, *ring_back;
+    unsigned running;                   /* on workers */
+    struct lane *ring_next, *ring_back; /* NULL: not in the ring */
     uint64_t credit;
 };
 
@@ -81,18 +82,29 @@ static void ring_remove(struct pool *pool, struct lane *lane)
     pool->ring_count--;
 }
 
+/* Ready work or the number that runs has changed. */
+static void ring_update(struct lane *lane)
+{
+    bool may_run = lane->first_ready != NULL && lane->running < lane->limits.running;
+    bool in_ring = lane->ring_next != NULL;
+
+    if (may_run && !in_ring)
+        ring_add(lane->pool, lane);
+    else if (!may_run && in_ring)
+        ring_remove(lane->pool, lane);
+}
+
 static void ready_add(struct lane *lane, struct work *work)
 {
     work->state = WORK_QUEUED;
     work->ready_next = NULL;
     work->ready_back = lane->last_ready;
-    if (lane->last_ready != NULL) {
+    if (lane->last_ready != NULL)
         lane->last_ready->ready_next = work;
-    } else {
+    else
         lane->first_ready = work;
-        ring_add(lane->pool, lane);
-    }
     lane->last_ready = work;
+    ring_update(lane);
 }
 
 static void ready_remove(struct lane *lane, struct work *work)
@@ -106,8 +118,7 @@ static void ready_remove(struct lane *lane, struct work *work)
     else
         lane->last_ready = work->ready_back;
     work->ready_next = work->ready_back = NULL;
-    if (lane->first_ready == NULL)
-        ring_remove(lane->pool, lane);
+    ring_update(lane);
 }
 
 /* What the lane must have saved before its first ready work may run. */
@@ -136,7 +147,7 @@ static void grant_rounds(struct pool *pool)
         lane->credit += rounds * QUANTUM; /* below what it needs, plus a quantum */
 }
 
-/* The work whose turn it is; some lane has ready work. */
+/* The work whose turn it is, for the calling worker to run; the ring is not empty. */
 static struct work *take_ready(struct pool *pool)
 {
     size_t passed = 0;
@@ -152,7 +163,9 @@ static struct work *take_ready(struct pool *pool)
     struct work *work = lane->first_ready;
 
     lane->credit -= lane_needs(lane);
+    lane->running++;
     ready_remove(lane, work);
+    work->state = WORK_RUNNING;
     return work;
 }
 
@@ -167,6 +180,15 @@ static void finish(struct pool *pool, struct work *work)
         loop_post(pool->loop, &pool->hand_back);
     }
     pool->last_finished = work;
+}
+
+/* WORK has run. If that lets a lane into the ring, for one more work, there is no need to call a worker:
+ * the calling one is free again, and looks into the ring before it lets go of the mutex. */
+static void finish_run(struct pool *pool, struct work *work)
+{
+    work->lane->running--;
+    ring_update(work->lane);
+    finish(pool, work);
 }
 
 static void worker(void *arg)
@@ -186,11 +208,10 @@ static void worker(void *arg)
 
         struct work *work = take_ready(pool);
 
-        work->state = WORK_RUNNING;
         uv_mutex_unlock(&pool->mutex);
         work->run(work);
         uv_mutex_lock(&pool->mutex);
-        finish(pool, work);
+        finish_run(pool, work);
     }
     uv_mutex_unlock(&pool->mutex);
 }
@@ -305,7 +326,7 @@ bool lane_submit(struct lane *lane, struct work *work)
     lane->cost += work->cost;
     uv_mutex_lock(&pool->mutex);
     ready_add(lane, work);
-    if (pool->called < pool->idle) {
+    if (lane->ring_next != NULL && pool->called < pool->idle) {
         pool->called++;
         uv_cond_signal(&pool->work);
     }
@@ -357,7 +378,7 @@ enum status lane_new(struct pool *pool, struct lane_limits limits, struct loop_t
                      struct lane **ret_lane, struct error *err)
 {
     loop_assert(pool->loop);
-    INVARIANT(limits.work >= 1);
+    INVARIANT(limits.work >= 1 && limits.running >= 1);
 
     struct lane *lane = memory_new(1, sizeof(*lane));
 

@@ -1,9 +1,15 @@
 /* base/pool.h: worker threads for what computes or blocks, so that the loop never does.
  *
  * Work is submitted on *lanes* (a stream, a disk, a store). A lane's work may run on several workers
- * at once, but its done() calls come on the loop in the order of submission. Lanes are served in turn
- * by cost (bytes, as a rule): none starves another. A lane has room for so much work and no more;
- * whoever feeds it stops when it is full, and goes on when it is told that there is room again.
+ * at once, but its done() calls come on the loop in the order of submission. A lane has room for so
+ * much work and no more; whoever feeds it stops when it is full, and goes on when it is told that there
+ * is room again.
+ *
+ * Lanes are served in turn by cost (bytes, as a rule): none starves another, as far as run() returns.
+ * A run() that blocks keeps its worker. So work that blocks (disk, COM) and work that computes belong
+ * to different pools; and where work blocks, a lane's limit of what runs at once is less than there are
+ * workers, so that a lane which hangs leaves some to the others. A lane at that limit is passed over
+ * until one of its works has ended, and then comes behind the others: it may get less than its share.
  *
  * Thread: the loop's for every call, run() apart. */
 #ifndef BASE_POOL_H
@@ -41,8 +47,9 @@ struct work {
 };
 
 struct lane_limits {
-    unsigned work; /* submitted and not done, at most; at least 1 */
-    uint64_t cost; /* their sum, at most; one work of more is taken when the lane is empty */
+    unsigned work;    /* submitted and not done, at most; at least 1 */
+    uint64_t cost;    /* their sum, at most; one work of more is taken when the lane is empty */
+    unsigned running; /* on workers at once, at most; at least 1 */
 };
 
 /* THREADS workers (1 to 64) that hand back to LOOP. STATUS_EXHAUSTED: no memory or threads. */

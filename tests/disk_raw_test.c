@@ -8,8 +8,10 @@
 
 #include "base/fault.h"
 #include "base/fs_posix.h"
+#include "base/invariant.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "agent/disk/raw_frozen.h"
 #include "tests/disk_contract.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/loop_wait.h"
@@ -21,86 +23,54 @@ enum { WORKERS = 4, SMALL = 64 * 1024 };
 
 static const char disk_path[] = "vm/disk.raw";
 static const char new_path[] = "vm/restored.raw";
+static const char some_id[] = "0123456789abcdef0123456789abcdef";
 
 struct raw_world {
     struct disk_world world; /* first: what the suite sees */
+    struct disk_raw_opener opener;
     struct pool *pool;
     struct fs *fs;
-    struct fs_file *guest;      /* the guest's handle */
+    struct fs_file *guest; /* the guest's handle */
+    uint64_t size;
     char dir[TEMP_FOLDER_SIZE]; /* of the machine; "" for a file system in memory */
     struct random_seeded random;
+    struct faults *faults; /* of the test that has some */
 };
-
-/* ---- Opening, waited for --------------------------------------------------------------------- */
-
-struct waiting_open {
-    struct disk_raw_open open;
-    struct loop *loop;
-    bool done;
-    enum status status;
-    struct disk *disk;
-    struct error err;
-};
-
-static void open_done(struct disk_raw_open *open, enum status status, struct disk *disk,
-                      const struct error *err)
-{
-    struct waiting_open *waiting = (struct waiting_open *)open; /* its first member */
-
-    assert_true((status == STATUS_OK) == (disk != NULL));
-    waiting->status = status;
-    waiting->disk = disk;
-    if (status != STATUS_OK)
-        waiting->err = *err;
-    waiting->done = true;
-    loop_stop(waiting->loop);
-}
-
-/* The frozen state CHANGE_ID of the disk at PATH or, for "", a new disk of SIZE bytes. */
-static enum status open_disk(struct raw_world *raw, const char *path, const char *change_id,
-                             uint64_t size, struct disk **ret_disk, struct error *err)
-{
-    struct waiting_open waiting = {
-        .open = {.fs = raw->fs, .path = path, .size = size, .done = open_done},
-        .loop = raw->world.loop};
-
-    assert_true(strlen(change_id) < sizeof(waiting.open.change_id));
-    memcpy(waiting.open.change_id, change_id, strlen(change_id) + 1);
-    memset(waiting.open.identity, 0x5a, sizeof(waiting.open.identity));
-    disk_raw_open_start(raw->world.loop, raw->pool, &waiting.open);
-    assert_false(waiting.done);
-    loop_wait(raw->world.loop, &waiting.done);
-    *ret_disk = waiting.disk;
-    *err = waiting.err;
-    return waiting.status;
-}
-
-/* ---- The world ------------------------------------------------------------------------------- */
 
 static struct raw_world *raw_of(struct disk_world *world)
 {
     return (struct raw_world *)world; /* its first member */
 }
 
-static struct raw_world *make_world(struct fs *fs, uint64_t size)
+static struct raw_world *make_world(struct fs *fs, uint64_t size, uint32_t sector,
+                                    const struct disk_world_ops *ops)
 {
+    struct raw_frozen_disk noted = {.logical_sector = sector};
     struct raw_world *raw = memory_new(1, sizeof(*raw));
     struct error err = {0};
 
     assert_non_null(raw);
     raw->fs = fs;
+    raw->size = size;
     raw->random = random_seeded_of(size);
     ASSERT_OK(loop_new(clock_system(), &raw->world.loop, &err), &err);
     ASSERT_OK(pool_new(raw->world.loop, WORKERS, &raw->pool, &err), &err);
+    raw->opener = disk_raw_opener_of(raw->world.loop, raw->pool, fs);
+    raw->world.ops = ops;
+    raw->world.opener = &raw->opener.opener;
+    raw->world.new_path = new_path;
     ASSERT_OK(fs_make_dir(fs, "vm", &err), &err);
     ASSERT_OK(fs_open(fs, disk_path, FS_CREATE, &raw->guest, &err), &err);
     ASSERT_OK(fs_resize(raw->guest, size, &err), &err);
+    memset(noted.identity, 0x17, sizeof(noted.identity));
+    if (sector != 512) /* what a raw file is taken for */
+        ASSERT_OK(raw_frozen_write_disk(fs, disk_path, &noted, &err), &err);
     return raw;
 }
 
 static const struct disk_world_ops posix_world, memory_world;
 
-static struct disk_world *make_posix_world(uint64_t size)
+static struct disk_world *make_posix_world(uint64_t size, uint32_t sector)
 {
     char dir[TEMP_FOLDER_SIZE];
     struct error err = {0};
@@ -109,24 +79,19 @@ static struct disk_world *make_posix_world(uint64_t size)
     temp_folder_make(dir);
     ASSERT_OK(fs_posix_new(dir, &fs, &err), &err);
 
-    struct raw_world *raw = make_world(fs, size);
+    struct raw_world *raw = make_world(fs, size, sector, &posix_world);
 
     memcpy(raw->dir, dir, sizeof(dir));
-    raw->world.ops = &posix_world;
     return &raw->world;
 }
 
-static struct disk_world *make_memory_world(uint64_t size)
+static struct disk_world *make_memory_world(uint64_t size, uint32_t sector)
 {
     struct error err = {0};
     struct fs *fs = NULL;
 
     ASSERT_OK(fs_memory_new(&fs, &err), &err);
-
-    struct raw_world *raw = make_world(fs, size);
-
-    raw->world.ops = &memory_world;
-    return &raw->world;
+    return &make_world(fs, size, sector, &memory_world)->world;
 }
 
 static void free_world(struct disk_world *world)
@@ -142,24 +107,31 @@ static void free_world(struct disk_world *world)
     memory_free(raw);
 }
 
-static struct disk *freeze(struct disk_world *world)
+static enum status try_freeze(struct raw_world *raw, char ret_path[FS_PATH_SIZE], struct error *err)
 {
-    struct raw_world *raw = raw_of(world);
-    char id[RAW_FROZEN_ID_SIZE] = "";
-    struct disk *disk = NULL;
-    struct error err = {0};
+    char id[RAW_FROZEN_ID_SIZE];
+    enum status st = raw_frozen_new_id(&raw->random.source, id, err);
 
-    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, &raw->random.source, id, &err), &err);
-    ASSERT_OK(open_disk(raw, disk_path, id, 0, &disk, &err), &err);
-    return disk;
+    if (st != STATUS_OK)
+        return st;
+    return raw_frozen_make(raw->fs, disk_path, id, &raw->random.source, ret_path, err);
 }
 
-static struct disk *make_disk(struct disk_world *world, uint64_t size)
+static void freeze_world(struct disk_world *world, char ret_path[DISK_WORLD_PATH_SIZE])
 {
+    struct error err = {0};
+
+    ASSERT_OK(try_freeze(raw_of(world), ret_path, &err), &err);
+}
+
+static struct disk *freeze(struct raw_world *raw)
+{
+    char path[FS_PATH_SIZE];
     struct disk *disk = NULL;
     struct error err = {0};
 
-    ASSERT_OK(open_disk(raw_of(world), new_path, "", size, &disk, &err), &err);
+    ASSERT_OK(try_freeze(raw, path, &err), &err);
+    ASSERT_OK(disk_contract_open(&raw->world, path, &disk, &err), &err);
     return disk;
 }
 
@@ -170,13 +142,27 @@ static void guest_write(struct disk_world *world, uint64_t offset, struct slice 
     ASSERT_OK(fs_write_at(raw_of(world)->guest, offset, data, &err), &err);
 }
 
+/* Leaves a hole, as a trim does: the file is made anew without these bytes, and without any other unit
+ * that is zero. */
 static void guest_trim(struct disk_world *world, uint64_t offset, uint64_t length)
 {
-    uint8_t *zeros = memory_new(1, length);
+    enum { HOLE = 4096 };
+    struct raw_world *raw = raw_of(world);
+    uint8_t *content = memory_new(raw->size, 1);
+    struct error err = {0};
 
-    assert_non_null(zeros);
-    guest_write(world, offset, slice_of(zeros, length));
-    memory_free(zeros);
+    assert_non_null(content);
+    ASSERT_OK(fs_read_exactly_at(raw->guest, 0, content, raw->size, &err), &err);
+    memset(content + offset, 0, length);
+    ASSERT_OK(fs_resize(raw->guest, 0, &err), &err);
+    ASSERT_OK(fs_resize(raw->guest, raw->size, &err), &err);
+    for (uint64_t at = 0; at < raw->size; at += HOLE) {
+        struct slice unit = slice_of(content + at, raw->size - at < HOLE ? raw->size - at : HOLE);
+
+        if (!slice_is_zero(unit))
+            guest_write(world, at, unit);
+    }
+    memory_free(content);
 }
 
 static void forget(struct disk_world *world, const char *change_id)
@@ -186,60 +172,115 @@ static void forget(struct disk_world *world, const char *change_id)
     ASSERT_OK(raw_frozen_remove(raw_of(world)->fs, disk_path, change_id, &err), &err);
 }
 
-static const struct disk_world_ops posix_world = {"raw file", make_posix_world, free_world, freeze,
-                                                  make_disk,  guest_write,      guest_trim, forget};
+static const struct disk_world_ops posix_world = {
+    .name = "raw file",
+    .exact_allocation = true,
+    .exact_changes = true,
+    .make_world = make_posix_world,
+    .free_world = free_world,
+    .freeze = freeze_world,
+    .guest_write = guest_write,
+    .guest_trim = guest_trim,
+    .forget = forget,
+};
+
 static const struct disk_world_ops memory_world = {
-    "raw file in memory", make_memory_world, free_world, freeze, make_disk,
-    guest_write,          guest_trim,        forget};
+    .name = "raw file in memory",
+    .exact_allocation = true,
+    .exact_changes = true,
+    .make_world = make_memory_world,
+    .free_world = free_world,
+    .freeze = freeze_world,
+    .guest_write = guest_write,
+    .guest_trim = guest_trim,
+    .forget = forget,
+};
+
+static struct raw_world *small_world(void)
+{
+    return raw_of(make_memory_world(SMALL, 512));
+}
 
 /* ---- What is the raw filling's own ----------------------------------------------------------- */
 
 static void a_file_that_is_no_disk_is_refused_and_nothing_is_made_beside_it(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    char id[RAW_FROZEN_ID_SIZE] = "";
+    struct raw_world *raw = small_world();
+    char path[FS_PATH_SIZE];
     struct fs_names names = {0};
     struct error err = {0};
 
     (void)state;
     ASSERT_OK(fs_resize(raw->guest, 1000, &err), &err);
-    ASSERT_STATUS(STATUS_PRECONDITION,
-                  raw_frozen_make(raw->fs, disk_path, &raw->random.source, id, &err), &err);
+    ASSERT_STATUS(STATUS_PRECONDITION, try_freeze(raw, path, &err), &err);
     assert_string_equal(err.text, "freeze the disk vm/disk.raw: vm/disk.raw has 1000 bytes; a raw "
-                                  "disk has a multiple of 512");
+                                  "disk has whole sectors of 512");
     ASSERT_OK(fs_resize(raw->guest, 0, &err), &err);
-    ASSERT_STATUS(STATUS_PRECONDITION,
-                  raw_frozen_make(raw->fs, disk_path, &raw->random.source, id, &err), &err);
+    ASSERT_STATUS(STATUS_PRECONDITION, try_freeze(raw, path, &err), &err);
     ASSERT_STATUS(STATUS_NOT_FOUND,
-                  raw_frozen_make(raw->fs, "vm/none.raw", &raw->random.source, id, &err), &err);
+                  raw_frozen_make(raw->fs, "vm/none.raw", some_id, &raw->random.source, path, &err),
+                  &err);
+    ASSERT_STATUS(STATUS_INVALID,
+                  raw_frozen_make(raw->fs, disk_path, "../x", &raw->random.source, path, &err),
+                  &err);
     ASSERT_OK(fs_list(raw->fs, "vm", &names, &err), &err);
     assert_int_equal(names.count, 1);
     fs_names_deinit(&names);
     free_world(&raw->world);
 }
 
-static void opening_what_is_not_there_says_so(void **state)
+static void an_id_is_used_once(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *disk = NULL;
+    struct raw_world *raw = small_world();
+    char path[FS_PATH_SIZE];
     struct error err = {0};
 
     (void)state;
-    ASSERT_STATUS(STATUS_NOT_FOUND,
-                  open_disk(raw, disk_path, "0123456789abcdef0123456789abcdef", 0, &disk, &err),
+    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, some_id, &raw->random.source, path, &err), &err);
+    ASSERT_STATUS(STATUS_EXISTS,
+                  raw_frozen_make(raw->fs, disk_path, some_id, &raw->random.source, path, &err),
                   &err);
-    ASSERT_STATUS(STATUS_NOT_FOUND, open_disk(raw, disk_path, "../../etc/passwd", 0, &disk, &err),
-                  &err);
-    ASSERT_STATUS(STATUS_INVALID, open_disk(raw, new_path, "", 1000, &disk, &err), &err);
-    ASSERT_STATUS(STATUS_INVALID, open_disk(raw, new_path, "", 0, &disk, &err), &err);
-    ASSERT_STATUS(STATUS_EXISTS, open_disk(raw, disk_path, "", SMALL, &disk, &err), &err);
+    ASSERT_OK(raw_frozen_find(raw->fs, disk_path, some_id, path, &err), &err);
+    assert_string_equal(path,
+                        "vm/disk.raw.frozen/0123456789abcdef0123456789abcdef-0000000000010000");
+    ASSERT_OK(raw_frozen_remove(raw->fs, disk_path, some_id, &err), &err);
+    ASSERT_STATUS(STATUS_NOT_FOUND, raw_frozen_remove(raw->fs, disk_path, some_id, &err), &err);
+    ASSERT_STATUS(STATUS_NOT_FOUND, raw_frozen_find(raw->fs, disk_path, some_id, path, &err), &err);
+    ASSERT_STATUS(STATUS_NOT_FOUND, raw_frozen_remove(raw->fs, disk_path, "disk", &err), &err);
+    free_world(&raw->world);
+}
+
+static void only_the_path_of_a_copy_is_opened(void **state)
+{
+    struct raw_world *raw = small_world();
+    static const char *const wrong[] = {
+        "vm/disk.raw",
+        "vm/disk.raw.frozen/disk",
+        "vm/disk.raw.frozen/0123456789abcdef0123456789abcdef",
+        "vm/disk.raw.frozen/0123456789abcdef0123456789abcdef.0000000000010000",
+        "vm/disk.raw.frozen/0123456789abcdef0123456789abcdeX-0000000000010000",
+        "vm/disk.raw/0123456789abcdef0123456789abcdef-0000000000010000",
+        ".frozen/0123456789abcdef0123456789abcdef-0000000000010000",
+        "0123456789abcdef0123456789abcdef-0000000000010000",
+        "vm/disk.raw.frozen/0123456789abcdef0123456789abcdef-0000000000010000", /* is not there */
+        "",
+    };
+    struct disk *disk = freeze(raw);
+    struct disk *other = NULL;
+    struct error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        ASSERT_STATUS(STATUS_NOT_FOUND, disk_contract_open(&raw->world, wrong[i], &other, &err),
+                      &err);
+    disk_contract_close(&raw->world, disk);
     free_world(&raw->world);
 }
 
 static void a_state_of_another_size_is_not_found(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *before = freeze(&raw->world);
+    struct raw_world *raw = small_world();
+    struct disk *before = freeze(raw);
     struct disk_info info = *disk_info(before);
     struct range_list ranges;
     uint64_t covered_to = 0;
@@ -250,7 +291,7 @@ static void a_state_of_another_size_is_not_found(void **state)
     disk_contract_close(&raw->world, before);
     ASSERT_OK(fs_resize(raw->guest, 2ULL * SMALL, &err), &err);
 
-    struct disk *now = freeze(&raw->world);
+    struct disk *now = freeze(raw);
 
     ASSERT_STATUS(STATUS_NOT_FOUND,
                   disk_contract_query(&raw->world, now, info.change_id, 0, &ranges, &covered_to,
@@ -261,65 +302,211 @@ static void a_state_of_another_size_is_not_found(void **state)
     free_world(&raw->world);
 }
 
-static void a_frozen_copy_that_was_cut_off_is_corrupt_never_zero(void **state)
+/* Cuts the file at PATH to SIZE bytes. */
+static void cut_file(struct raw_world *raw, const char *path, uint64_t size)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *disk = freeze(&raw->world);
-    char copy[FS_PATH_SIZE];
-    static uint8_t data[SMALL];
     struct fs_file *file = NULL;
     struct error err = {0};
 
-    (void)state;
-    assert_true(
-        text_format(copy, sizeof(copy), "%s.frozen/%s", disk_path, disk_info(disk)->change_id));
-    ASSERT_OK(fs_open(raw->fs, copy, FS_WRITE, &file, &err), &err);
-    ASSERT_OK(fs_resize(file, SMALL / 2, &err), &err);
+    ASSERT_OK(fs_open(raw->fs, path, FS_WRITE, &file, &err), &err);
+    ASSERT_OK(fs_resize(file, size, &err), &err);
     fs_close(file);
-    ASSERT_STATUS(STATUS_CORRUPT,
-                  disk_contract_io(&raw->world, disk, DISK_READ, 0, data, SMALL, &err), &err);
-    disk_contract_close(&raw->world, disk);
-    free_world(&raw->world);
 }
 
-static void a_damaged_identity_is_corrupt(void **state)
+static void a_frozen_copy_that_was_cut_off_is_corrupt_never_zero(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *disk = freeze(&raw->world);
-    struct disk_info info = *disk_info(disk);
+    struct raw_world *raw = small_world();
+    static uint8_t data[SMALL];
+    char path[FS_PATH_SIZE];
+    char before[FS_PATH_SIZE];
+    struct disk *disk = NULL;
+    struct range_list ranges;
+    uint64_t covered_to = 0;
     struct error err = {0};
 
     (void)state;
-    disk_contract_close(&raw->world, disk);
-    ASSERT_OK(fs_replace(raw->fs, "vm/disk.raw.frozen/identity", slice_of_text("none"), &err),
+    range_list_init(&ranges, 10);
+    memset(data, 1, sizeof(data));
+    guest_write(&raw->world, 0, slice_of(data, SMALL));
+    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, some_id, &raw->random.source, before, &err),
               &err);
-    ASSERT_STATUS(STATUS_CORRUPT, open_disk(raw, disk_path, info.change_id, 0, &disk, &err), &err);
+    ASSERT_OK(try_freeze(raw, path, &err), &err);
+    ASSERT_OK(disk_contract_open(&raw->world, path, &disk, &err), &err);
+
+    /* The state before it lost its end, then this one too, while it is open. */
+    cut_file(raw, before, SMALL / 2);
     ASSERT_STATUS(STATUS_CORRUPT,
-                  raw_frozen_make(raw->fs, disk_path, &raw->random.source, info.change_id, &err),
+                  disk_contract_query(&raw->world, disk, some_id, 0, &ranges, &covered_to, &err),
                   &err);
+    cut_file(raw, path, SMALL / 2);
+    ASSERT_STATUS(STATUS_CORRUPT,
+                  disk_contract_io(&raw->world, disk, DISK_READ, 0, data, SMALL, &err), &err);
+    ASSERT_STATUS(STATUS_CORRUPT,
+                  disk_contract_query(&raw->world, disk, "", SMALL / 2, &ranges, &covered_to, &err),
+                  &err);
+    assert_string_equal(err.text + strlen(path), " has 32768 of its 65536 bytes");
+    disk_contract_close(&raw->world, disk);
+    ASSERT_STATUS(STATUS_CORRUPT, disk_contract_open(&raw->world, path, &disk, &err), &err);
+    range_list_deinit(&ranges);
+    free_world(&raw->world);
+}
+
+static void a_copy_that_grew_is_read_up_to_its_size(void **state)
+{
+    struct raw_world *raw = small_world();
+    char path[FS_PATH_SIZE];
+    struct disk *disk = NULL;
+    struct fs_file *file = NULL;
+    struct range_list ranges;
+    uint64_t covered_to = 0;
+    struct error err = {0};
+
+    (void)state;
+    range_list_init(&ranges, 10);
+    ASSERT_OK(try_freeze(raw, path, &err), &err);
+    ASSERT_OK(disk_contract_open(&raw->world, path, &disk, &err), &err);
+    ASSERT_OK(fs_open(raw->fs, path, FS_WRITE, &file, &err), &err);
+    ASSERT_OK(fs_write_at(file, SMALL + 8192, slice_of_text("beyond"), &err), &err);
+    fs_close(file);
+    ASSERT_OK(disk_contract_query(&raw->world, disk, "", 0, &ranges, &covered_to, &err), &err);
+    assert_int_equal(ranges.count, 0);
+    assert_int_equal(covered_to, SMALL);
+    disk_contract_close(&raw->world, disk);
+    range_list_deinit(&ranges);
+    free_world(&raw->world);
+}
+
+static void a_damaged_note_of_the_disk_is_corrupt(void **state)
+{
+    static const char *const damaged[] = {"none", "", "00000000000000000000000000000000-00000400",
+                                          "00000000000000000000000000000000-000002000",
+                                          "00000000000000000000000000000000 00000200"};
+    struct raw_world *raw = small_world();
+    char path[FS_PATH_SIZE];
+    char other[FS_PATH_SIZE];
+    struct disk *disk = NULL;
+    struct error err = {0};
+
+    (void)state;
+    ASSERT_OK(try_freeze(raw, path, &err), &err);
+    for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+        ASSERT_OK(fs_replace(raw->fs, "vm/disk.raw.frozen/disk", slice_of_text(damaged[i]), &err),
+                  &err);
+        ASSERT_STATUS(STATUS_CORRUPT, disk_contract_open(&raw->world, path, &disk, &err), &err);
+        ASSERT_STATUS(STATUS_CORRUPT, try_freeze(raw, other, &err), &err);
+    }
     free_world(&raw->world);
 }
 
 static void a_frozen_copy_leaves_holes_out(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
+    struct raw_world *raw = small_world();
     struct fs_file *copy = NULL;
     uint64_t size = 0;
     uint64_t start = 0;
     uint64_t end = 0;
-    char id[RAW_FROZEN_ID_SIZE] = "";
+    char path[FS_PATH_SIZE];
     struct error err = {0};
 
     (void)state;
     ASSERT_OK(fs_write_at(raw->guest, 32768, slice_of_text("data"), &err), &err);
-    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, &raw->random.source, id, &err), &err);
-    ASSERT_OK(raw_frozen_open(raw->fs, disk_path, id, &copy, &size, &err), &err);
+    ASSERT_OK(try_freeze(raw, path, &err), &err);
+    ASSERT_OK(raw_frozen_open(raw->fs, path, &copy, &size, &err), &err);
     assert_int_equal(size, SMALL);
     ASSERT_OK(fs_next_data(copy, 0, &start, &end, &err), &err);
     assert_int_equal(start, 32768);
     assert_int_equal(end, 36864);
     ASSERT_STATUS(STATUS_NOT_FOUND, fs_next_data(copy, end, &start, &end, &err), &err);
     fs_close(copy);
+    free_world(&raw->world);
+}
+
+/* Grows the guest's file while the freeze is at its copy. */
+static void grow_while_stalled(void *arg)
+{
+    struct raw_world *raw = arg;
+    struct error err = {0};
+
+    faults_await_stall(raw->faults);
+    INVARIANT(fs_resize(raw->guest, 2ULL * SMALL, &err) == STATUS_OK);
+    faults_release(raw->faults);
+}
+
+static void a_disk_that_changes_its_size_while_it_is_frozen_is_refused(void **state)
+{
+    struct raw_world *raw = small_world();
+    char path[FS_PATH_SIZE];
+    struct fs_names names = {0};
+    uv_thread_t guest;
+    struct error err = {0};
+
+    (void)state;
+    ASSERT_OK(fs_write_at(raw->guest, 0, slice_of_text("data"), &err), &err);
+    raw->faults = faults_new();
+    assert_non_null(raw->faults);
+    faults_install(raw->faults);
+    faults_arm_point(raw->faults, "fs.next_data", 1, FAULT_STALL);
+    assert_int_equal(uv_thread_create(&guest, grow_while_stalled, raw), 0);
+    ASSERT_STATUS(STATUS_ABORTED, try_freeze(raw, path, &err), &err);
+    assert_int_equal(uv_thread_join(&guest), 0);
+    faults_install(NULL);
+    faults_free(raw->faults);
+    ASSERT_OK(fs_list(raw->fs, "vm/disk.raw.frozen", &names, &err), &err);
+    assert_int_equal(names.count, 1); /* the note; no part of a copy */
+    fs_names_deinit(&names);
+    free_world(&raw->world);
+}
+
+static void a_flush_after_one_that_failed_never_succeeds(void **state)
+{
+    struct raw_world *raw = small_world();
+    struct faults *faults = faults_new();
+    struct disk *disk = NULL;
+    struct error err = {0};
+
+    (void)state;
+    assert_non_null(faults);
+    ASSERT_OK(disk_contract_make(&raw->world, new_path, SMALL, 512, &disk, &err), &err);
+    faults_install(faults);
+    faults_arm_point(faults, "fs.sync", 1, FAULT_FAIL);
+    ASSERT_STATUS(STATUS_UNKNOWN, disk_contract_io(&raw->world, disk, DISK_FLUSH, 0, NULL, 0, &err),
+                  &err);
+    faults_install(NULL);
+    for (unsigned i = 0; i < 2; i++)
+        ASSERT_STATUS(STATUS_ABORTED,
+                      disk_contract_io(&raw->world, disk, DISK_FLUSH, 0, NULL, 0, &err), &err);
+    disk_contract_close(&raw->world, disk);
+    faults_free(faults);
+    free_world(&raw->world);
+}
+
+static void nothing_is_left_of_a_new_disk_that_could_not_be_made(void **state)
+{
+    struct raw_world *raw = small_world();
+    struct faults *faults = faults_new();
+    struct disk *disk = NULL;
+    unsigned n = 1;
+    struct error err = {0};
+
+    (void)state;
+    assert_non_null(faults);
+    faults_install(faults);
+    for (;; n++) {
+        struct fs_names names = {0};
+
+        faults_arm(faults, FAULT_IO, n);
+        enum status st = disk_contract_make(&raw->world, new_path, SMALL, 512, &disk, &err);
+        faults_arm(faults, 0, 0);
+        if (st == STATUS_OK)
+            break;
+        ASSERT_OK(fs_list(raw->fs, "vm", &names, &err), &err);
+        assert_int_equal(names.count, 1); /* the guest's */
+        fs_names_deinit(&names);
+    }
+    assert_true(n > 5);
+    disk_contract_close(&raw->world, disk);
+    faults_install(NULL);
+    faults_free(faults);
     free_world(&raw->world);
 }
 
@@ -373,13 +560,14 @@ static void lane_ended(struct loop_task *task)
     loop_stop(end->loop);
 }
 
-static void a_read_that_waits_for_a_worker_can_be_cancelled(void **state)
+static void what_waits_for_a_worker_is_cancelled_by_itself_or_by_closing(void **state)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *disk = freeze(&raw->world);
-    struct lane_limits limits = {.work = WORKERS, .cost = WORKERS};
+    struct raw_world *raw = small_world();
+    struct disk *disk = freeze(raw);
+    struct lane_limits limits = {.work = WORKERS, .cost = WORKERS, .running = WORKERS};
     struct blocker blockers[WORKERS];
-    struct cancelled_io cancelled = {.loop = raw->world.loop};
+    struct cancelled_io cancelled[2] = {{.loop = raw->world.loop}, {.loop = raw->world.loop}};
+    struct lane_end closed = {.task = {.run = lane_ended}, .loop = raw->world.loop};
     struct lane_end end = {.task = {.run = lane_ended}, .loop = raw->world.loop};
     struct lane *lane = NULL;
     uv_sem_t gate;
@@ -394,17 +582,22 @@ static void a_read_that_waits_for_a_worker_can_be_cancelled(void **state)
                              .gate = &gate};
         assert_true(lane_submit(lane, &blockers[i].work));
     }
-    cancelled.io = (struct disk_io){.kind = DISK_READ,
-                                    .data = cancelled.data,
-                                    .length = sizeof(cancelled.data),
-                                    .done = cancelled_io_done};
-    disk_io_start(disk, &cancelled.io);
-    disk_io_cancel(&cancelled.io);
+    for (unsigned i = 0; i < 2; i++) {
+        cancelled[i].io = (struct disk_io){.kind = DISK_READ,
+                                           .data = cancelled[i].data,
+                                           .length = sizeof(cancelled[i].data),
+                                           .done = cancelled_io_done};
+        disk_io_start(disk, &cancelled[i].io);
+    }
+    disk_io_cancel(&cancelled[0].io);
+    disk_close(disk, &closed.task);
     for (unsigned i = 0; i < WORKERS; i++)
         uv_sem_post(&gate);
-    loop_wait(raw->world.loop, &cancelled.done);
-    assert_int_equal(cancelled.status, STATUS_CANCELLED);
-    disk_contract_close(&raw->world, disk);
+    loop_wait(raw->world.loop, &closed.done);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(cancelled[i].done);
+        assert_int_equal(cancelled[i].status, STATUS_CANCELLED);
+    }
     lane_close(lane, &end.task);
     loop_wait(raw->world.loop, &end.done);
     uv_sem_destroy(&gate);
@@ -421,12 +614,12 @@ static enum status whole_round(struct raw_world *raw, const char *since, struct 
     struct disk *made = NULL;
     uint64_t covered_to = 0;
     static uint8_t data[SMALL];
-    char id[RAW_FROZEN_ID_SIZE] = "";
-    enum status st = raw_frozen_make(raw->fs, disk_path, &raw->random.source, id, err);
+    char path[FS_PATH_SIZE];
+    enum status st = try_freeze(raw, path, err);
 
     range_list_init(&ranges, 10);
     if (st == STATUS_OK)
-        st = open_disk(raw, disk_path, id, 0, &frozen, err);
+        st = disk_contract_open(&raw->world, path, &frozen, err);
     if (st == STATUS_OK)
         st = disk_contract_query(&raw->world, frozen, "", 0, &ranges, &covered_to, err);
     if (st == STATUS_OK)
@@ -434,7 +627,7 @@ static enum status whole_round(struct raw_world *raw, const char *since, struct 
     if (st == STATUS_OK)
         st = disk_contract_io(&raw->world, frozen, DISK_READ, 0, data, SMALL, err);
     if (st == STATUS_OK)
-        st = open_disk(raw, new_path, "", SMALL, &made, err);
+        st = disk_contract_make(&raw->world, new_path, SMALL, 512, &made, err);
     if (st == STATUS_OK)
         st = disk_contract_io(&raw->world, made, DISK_WRITE, 0, data, SMALL, err);
     if (st == STATUS_OK)
@@ -450,18 +643,18 @@ static enum status whole_round(struct raw_world *raw, const char *since, struct 
 /* One round with the Nth of CLASSES failing, and one after it without. Did the Nth come? */
 static bool try_fault(struct faults *faults, unsigned classes, uint64_t n)
 {
-    struct raw_world *raw = raw_of(make_memory_world(SMALL));
-    struct disk *first = NULL;
-    char since[RAW_FROZEN_ID_SIZE] = "";
+    struct raw_world *raw = small_world();
+    char first[FS_PATH_SIZE];
+    struct disk *disk = NULL;
     struct error err = {0};
 
-    ASSERT_OK(fs_write_at(raw->guest, 4096, slice_of_text("first"), &err), &err);
-    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, &raw->random.source, since, &err), &err);
-    ASSERT_OK(fs_write_at(raw->guest, 8192, slice_of_text("second"), &err), &err);
+    guest_write(&raw->world, 4096, slice_of_text("first"));
+    ASSERT_OK(raw_frozen_make(raw->fs, disk_path, some_id, &raw->random.source, first, &err), &err);
+    guest_write(&raw->world, 8192, slice_of_text("second"));
     faults_install(faults);
     faults_arm(faults, classes, n);
 
-    enum status st = whole_round(raw, since, &err);
+    enum status st = whole_round(raw, some_id, &err);
     bool fired = faults_fired(faults);
 
     faults_install(NULL);
@@ -470,9 +663,9 @@ static bool try_fault(struct faults *faults, unsigned classes, uint64_t n)
     assert_true(st == STATUS_OK || strlen(err.text) > 10);
     DISCARD(fs_remove(raw->fs, new_path, &err)); /* a failed round may not have made it */
     /* The earlier state is untouched, and all of it works now. */
-    ASSERT_OK(open_disk(raw, disk_path, since, 0, &first, &err), &err);
-    disk_contract_close(&raw->world, first);
-    ASSERT_OK(whole_round(raw, since, &err), &err);
+    ASSERT_OK(disk_contract_open(&raw->world, first, &disk, &err), &err);
+    disk_contract_close(&raw->world, disk);
+    ASSERT_OK(whole_round(raw, some_id, &err), &err);
     free_world(&raw->world);
     return fired;
 }
@@ -506,17 +699,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_is_no_disk_is_refused_and_nothing_is_made_beside_it),
-        cmocka_unit_test(opening_what_is_not_there_says_so),
+        cmocka_unit_test(an_id_is_used_once),
+        cmocka_unit_test(only_the_path_of_a_copy_is_opened),
         cmocka_unit_test(a_state_of_another_size_is_not_found),
         cmocka_unit_test(a_frozen_copy_that_was_cut_off_is_corrupt_never_zero),
-        cmocka_unit_test(a_damaged_identity_is_corrupt),
+        cmocka_unit_test(a_copy_that_grew_is_read_up_to_its_size),
+        cmocka_unit_test(a_damaged_note_of_the_disk_is_corrupt),
         cmocka_unit_test(a_frozen_copy_leaves_holes_out),
-        cmocka_unit_test(a_read_that_waits_for_a_worker_can_be_cancelled),
+        cmocka_unit_test(a_disk_that_changes_its_size_while_it_is_frozen_is_refused),
+        cmocka_unit_test(a_flush_after_one_that_failed_never_succeeds),
+        cmocka_unit_test(nothing_is_left_of_a_new_disk_that_could_not_be_made),
+        cmocka_unit_test(what_waits_for_a_worker_is_cancelled_by_itself_or_by_closing),
         cmocka_unit_test(each_failing_allocation_is_told_and_the_next_round_works),
         cmocka_unit_test(each_failing_io_is_told_and_the_next_round_works),
     };
-    int failed = disk_contract(&posix_world);
+    int failed = disk_contract(&posix_world, 512);
 
-    failed += disk_contract(&memory_world);
+    failed += disk_contract(&posix_world, 4096);
+    failed += disk_contract(&memory_world, 512);
+    failed += disk_contract(&memory_world, 4096);
     return failed + cmocka_run_group_tests_name("disk_raw", tests, NULL, NULL);
 }

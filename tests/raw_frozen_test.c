@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "tests/support/fs_cut.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/fs_record.h"
 #include "tests/support/random_seeded.h"
 #include "tests/support/test.h"
 
-enum { DISK = 2 * RAW_SECTOR, FREEZES = 3 };
+enum { SECTOR = 512, DISK = 2 * SECTOR, FREEZES = 3 };
 
 static const char path[] = "disk.raw";
 
@@ -19,14 +18,15 @@ static const char path[] = "disk.raw";
 struct promise {
     char id[RAW_FROZEN_ID_SIZE];
     size_t made;    /* the copy is there from here on... */
-    size_t removed; /* ...to here: from then on it need not be */
+    size_t removed; /* ...to here: from then on it need not be... */
+    size_t gone;    /* ...and from here on it must not */
 };
 
 struct story {
     struct fs *memory;
     struct fs *fs; /* records */
     struct promise promises[FREEZES];
-    uint8_t identity[DISK_IDENTITY_SIZE];
+    struct raw_frozen_disk noted;
 };
 
 static size_t now(const struct story *story)
@@ -60,10 +60,14 @@ static void freeze(struct story *story, unsigned n, struct random_seeded *random
     struct promise *promise = &story->promises[n];
     struct error err = {0};
 
+    char copy[FS_PATH_SIZE];
+
     guest_writes(story, n);
-    ASSERT_OK(raw_frozen_make(story->fs, path, &random->source, promise->id, &err), &err);
+    ASSERT_OK(raw_frozen_new_id(&random->source, promise->id, &err), &err);
+    ASSERT_OK(raw_frozen_make(story->fs, path, promise->id, &random->source, copy, &err), &err);
     promise->made = now(story);
     promise->removed = SIZE_MAX;
+    promise->gone = SIZE_MAX;
 }
 
 /* Freezes three states, and removes the first copy when the second is there. */
@@ -75,23 +79,27 @@ static void tell(struct story *story, uint64_t seed)
     ASSERT_OK(fs_memory_new(&story->memory, &err), &err);
     ASSERT_OK(fs_record_new(story->memory, &story->fs, &err), &err);
     freeze(story, 0, &random);
-    ASSERT_OK(raw_frozen_identity(story->fs, path, story->identity, &err), &err);
+    ASSERT_OK(raw_frozen_read_disk(story->fs, path, &story->noted, &err), &err);
     freeze(story, 1, &random);
     story->promises[0].removed = now(story);
     ASSERT_OK(raw_frozen_remove(story->fs, path, story->promises[0].id, &err), &err);
+    story->promises[0].gone = now(story);
     freeze(story, 2, &random);
 }
 
-/* Whoever finds a copy by its name finds all of it. */
+/* Whoever finds a copy by its id finds all of it. */
 static void assert_whole(struct fs *fs, const char *id, unsigned n, const char *state)
 {
     struct fs_file *file = NULL;
+    char copy[FS_PATH_SIZE];
     uint64_t size = 0;
     uint8_t content[DISK];
     uint8_t expected[DISK];
     struct error err = {0};
-    enum status st = raw_frozen_open(fs, path, id, &file, &size, &err);
+    enum status st = raw_frozen_find(fs, path, id, copy, &err);
 
+    if (st == STATUS_OK)
+        st = raw_frozen_open(fs, copy, &file, &size, &err);
     if (st == STATUS_OK && size == DISK)
         st = fs_read_exactly_at(file, 0, content, DISK, &err);
     fs_close(file);
@@ -102,40 +110,57 @@ static void assert_whole(struct fs *fs, const char *id, unsigned n, const char *
 
 static bool is_there(struct fs *fs, const char *id)
 {
-    char name[FS_PATH_SIZE];
-    struct fs_file *file = NULL;
+    char copy[FS_PATH_SIZE];
     struct error err = {0};
 
-    assert_true(text_format(name, sizeof(name), "%s.frozen/%s", path, id));
+    return raw_frozen_find(fs, path, id, copy, &err) == STATUS_OK;
+}
 
-    enum status st = fs_open(fs, name, FS_READ, &file, &err);
+static void check_copies(const struct story *story, size_t upto, struct fs *fs, const char *state)
+{
+    for (unsigned i = 0; i < FREEZES; i++) {
+        const struct promise *promise = &story->promises[i];
+        bool promised = promise->made <= upto && upto <= promise->removed;
+        bool there = is_there(fs, promise->id);
 
-    fs_close(file);
-    return st == STATUS_OK;
+        if (there && upto >= promise->gone)
+            fail_msg("%s: copy %u is back", state, i);
+        if (promised || there)
+            assert_whole(fs, promise->id, i, state);
+    }
+}
+
+static void assert_nothing_unfinished(struct fs *fs)
+{
+    struct fs_names names = {0};
+    struct error err = {0};
+
+    ASSERT_OK(fs_list(fs, "disk.raw.frozen", &names, &err), &err);
+    for (size_t i = 0; i < names.count; i++)
+        assert_null(strstr(names.names[i], ".new"));
+    fs_names_deinit(&names);
 }
 
 /* What is left after the power went at operation UPTO. */
 static void check_state(const struct story *story, size_t upto, struct fs *fs, const char *state)
 {
     struct random_seeded random = random_seeded_of(upto);
-    uint8_t identity[DISK_IDENTITY_SIZE];
+    struct raw_frozen_disk noted = {0};
     char id[RAW_FROZEN_ID_SIZE];
+    char copy[FS_PATH_SIZE];
     struct error err = {0};
 
-    for (unsigned i = 0; i < FREEZES; i++) {
-        const struct promise *promise = &story->promises[i];
-        bool promised = promise->made <= upto && upto <= promise->removed;
-
-        if (promised || is_there(fs, promise->id))
-            assert_whole(fs, promise->id, i, state);
-    }
+    check_copies(story, upto, fs, state);
     if (upto < story->promises[0].made)
         return; /* the disk itself may not be there */
-    ASSERT_OK(raw_frozen_identity(fs, path, identity, &err), &err);
-    assert_memory_equal(identity, story->identity, sizeof(identity));
-    /* The next backup works, whatever the last one has left. */
-    ASSERT_OK(raw_frozen_make(fs, path, &random.source, id, &err), &err);
+    ASSERT_OK(raw_frozen_read_disk(fs, path, &noted, &err), &err);
+    assert_memory_equal(noted.identity, story->noted.identity, sizeof(noted.identity));
+    assert_int_equal(noted.logical_sector, story->noted.logical_sector);
+    /* The next backup works, and removes what the last one has left. */
+    ASSERT_OK(raw_frozen_new_id(&random.source, id, &err), &err);
+    ASSERT_OK(raw_frozen_make(fs, path, id, &random.source, copy, &err), &err);
     assert_true(is_there(fs, id));
+    assert_nothing_unfinished(fs);
 }
 
 /* Checks every state that a power cut after the first UPTO operations may leave; returns how many. */
@@ -162,7 +187,7 @@ static uint64_t check_cut(const struct story *story, size_t upto,
 static void a_frozen_copy_survives_a_power_cut_at_every_operation(void **state)
 {
     uint64_t seed = test_seed("raw_frozen");
-    struct fs_cut_options options = {.tear_unit = RAW_SECTOR, .samples = 64, .seed = seed};
+    struct fs_cut_options options = {.tear_unit = SECTOR, .samples = 64, .seed = seed};
     struct story story = {0};
     uint64_t states = 0;
 

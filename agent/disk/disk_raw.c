@@ -4,30 +4,34 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "base/checked.h"
 #include "base/invariant.h"
 #include "base/memory.h"
 #include "base/slice.h"
 #include "base/text.h"
+#include "agent/disk/raw_frozen.h"
 
 enum {
     /* A plain file says nothing of the device below it; this fits every disk made since 2010. */
     PHYSICAL_SECTOR = 4096,
-    CHANGE_UNIT = 4096, /* bytes: what a changed byte is reported as */
-    STEP = 1024 * 1024, /* bytes compared at a time */
-    QUERY_STEPS = 64,   /* steps after which a query answers with what it has */
+    CHANGE_UNIT = 4096,                   /* bytes: what a changed byte is reported as */
+    STEP = 1024 * 1024,                   /* bytes compared at a time */
+    QUERY_STEPS = 64,                     /* steps after which a query answers with what it has */
+    IN_LANE_MAX = DISK_IN_FLIGHT_MAX + 1, /* all that may be in flight, and the closing */
+    RUNNING = 8, /* requests of one disk on workers at once: the others' turn comes too */
 };
 
 struct disk_raw {
     struct disk disk;
     struct fs *fs;
-    char path[FS_PATH_SIZE]; /* of the raw file */
+    char path[FS_PATH_SIZE]; /* of the raw file, whether what is open is it or a copy of it */
     struct fs_file *file;    /* what is read: the frozen copy, or the new disk's file */
     struct lane *lane;
     struct work opening;
     struct work closing;
     struct loop_task lane_closed;
     struct loop_task *on_closed; /* NULL: it could not be opened, OPEN is told instead */
-    struct disk_raw_open *open;
+    struct disk_open *open;
 };
 
 /* ---- Requests, on workers -------------------------------------------------------------------- */
@@ -101,36 +105,52 @@ static bool add_range(struct disk_query *query, struct range range, enum status 
     return *st == STATUS_OK;
 }
 
+/* The next stretch of data of FILE, which has SIZE bytes or is damaged, at or behind OFFSET; its start is
+ * SIZE where there is none. */
+static enum status next_data(struct fs_file *file, uint64_t size, uint64_t offset,
+                             struct range *ret_data, struct error *err)
+{
+    struct error none = {0};
+    uint64_t start = 0;
+    uint64_t end = 0;
+    uint64_t now = 0;
+    enum status st = fs_next_data(file, offset, &start, &end, &none);
+
+    if (st == STATUS_OK) {
+        start = start < size ? start : size;
+        end = end < size ? end : size;
+        *ret_data = (struct range){.offset = start, .length = end - start};
+        return STATUS_OK;
+    }
+    if (st != STATUS_NOT_FOUND) {
+        *err = none;
+        return st;
+    }
+    /* Holes up to the end: if that is where the end must be. */
+    st = fs_size(file, &now, err);
+    if (st == STATUS_OK && now < size)
+        st = error_set(err, STATUS_CORRUPT, "%s has %" PRIu64 " of its %" PRIu64 " bytes",
+                       file->path, now, size);
+    if (st == STATUS_OK)
+        *ret_data = (struct range){.offset = size};
+    return st;
+}
+
 static void query_allocated(struct disk_raw *raw, struct disk_query *query)
 {
     uint64_t size = raw->disk.info.size;
-    struct error *err = &query->request.err;
-    struct error none = {0};
+    struct range data = {0};
     enum status st = STATUS_OK;
-    uint64_t start = 0;
-    uint64_t end = 0;
 
     /* As many steps as the list has places are enough to fill it, as neighbours are joined. */
     for (size_t i = 0; i <= query->ranges->limit && query->covered_to < size; i++) {
-        st = fs_next_data(raw->file, query->covered_to, &start, &end, &none);
-        if (st == STATUS_NOT_FOUND) { /* holes up to the end */
-            query->covered_to = size;
-            st = STATUS_OK;
+        st = next_data(raw->file, size, query->covered_to, &data, &query->request.err);
+        if (st != STATUS_OK)
             break;
-        }
-        if (st != STATUS_OK) {
-            *err = none;
+        query->covered_to = data.offset; /* the hole before it is told by saying nothing */
+        if (data.length > 0 && !add_range(query, data, &st))
             break;
-        }
-        if (end > size)
-            end = size;
-
-        struct range range = {.offset = start, .length = end - start};
-
-        query->covered_to = start; /* the hole before it is told by saying nothing */
-        if (!add_range(query, range, &st))
-            break;
-        query->covered_to = end;
+        query->covered_to = data.offset + data.length;
     }
     query->request.status = st;
 }
@@ -148,25 +168,19 @@ struct comparison {
 static enum status next_difference_possible(const struct comparison *both, uint64_t offset,
                                             uint64_t *ret_offset, struct error *err)
 {
-    struct fs_file *files[] = {both->before, both->now};
-    uint64_t first = both->size;
+    struct range before = {0};
+    struct range now = {0};
+    enum status st = next_data(both->before, both->size, offset, &before, err);
 
-    for (size_t i = 0; i < 2; i++) {
-        struct error none = {0};
-        uint64_t start = 0;
-        uint64_t end = 0;
-        enum status st = fs_next_data(files[i], offset, &start, &end, &none);
+    if (st == STATUS_OK)
+        st = next_data(both->now, both->size, offset, &now, err);
+    if (st != STATUS_OK)
+        return st;
 
-        if (st == STATUS_NOT_FOUND)
-            continue;
-        if (st != STATUS_OK) {
-            *err = none;
-            return st;
-        }
-        if (start < first)
-            first = start;
-    }
-    *ret_offset = first - first % CHANGE_UNIT > offset ? first - first % CHANGE_UNIT : offset;
+    uint64_t first = before.offset < now.offset ? before.offset : now.offset;
+    uint64_t aligned = checked_round_down(first, CHANGE_UNIT);
+
+    *ret_offset = aligned > offset ? aligned : offset;
     return STATUS_OK;
 }
 
@@ -222,9 +236,12 @@ static enum status compare(const struct comparison *both, struct disk_query *que
 static enum status open_before(struct disk_raw *raw, const char *since, struct comparison *both,
                                struct error *err)
 {
+    char copy[FS_PATH_SIZE];
     uint64_t size = 0;
-    enum status st = raw_frozen_open(raw->fs, raw->path, since, &both->before, &size, err);
+    enum status st = raw_frozen_find(raw->fs, raw->path, since, copy, err);
 
+    if (st == STATUS_OK)
+        st = raw_frozen_open(raw->fs, copy, &both->before, &size, err);
     if (st == STATUS_OK && size != both->size)
         st = error_set(err, STATUS_NOT_FOUND,
                        "%s had %" PRIu64 " bytes in the state %s, and has %" PRIu64 " now",
@@ -305,14 +322,10 @@ static void finish(struct loop_task *task)
     struct disk_raw *raw =
         (struct disk_raw *)((char *)task - offsetof(struct disk_raw, lane_closed));
     struct loop *loop = raw->disk.loop;
-    struct loop_task *on_closed = raw->on_closed;
-    struct disk_raw_open *open = raw->open;
+    struct loop_task *told = raw->on_closed != NULL ? raw->on_closed : &raw->open->answer;
 
     memory_free(raw);
-    if (on_closed != NULL)
-        loop_post(loop, on_closed);
-    else
-        open->done(open, open->status, NULL, &open->err);
+    loop_post(loop, told);
 }
 
 static void start_close(struct disk_raw *raw)
@@ -338,71 +351,92 @@ static const struct disk_ops raw_ops = {
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-static enum status open_frozen(struct disk_raw *raw, const char *change_id, struct error *err)
+static enum status open_frozen(struct disk_raw *raw, const char *copy, struct error *err)
 {
-    enum status st =
-        raw_frozen_open(raw->fs, raw->path, change_id, &raw->file, &raw->disk.info.size, err);
+    struct disk_info *info = &raw->disk.info;
+    struct raw_frozen_disk noted = {0};
+    char id[RAW_FROZEN_ID_SIZE];
+    enum status st = raw_frozen_open(raw->fs, copy, &raw->file, &info->size, err);
 
     if (st != STATUS_OK)
         return st;
-    return raw_frozen_identity(raw->fs, raw->path, raw->disk.info.identity, err);
+    if (!raw_frozen_parse(copy, raw->path, id))
+        return error_set(err, STATUS_NOT_FOUND, "it does not name a frozen copy");
+    st = raw_frozen_read_disk(raw->fs, raw->path, &noted, err);
+    if (st != STATUS_OK)
+        return st;
+    if (info->size == 0 || info->size % noted.logical_sector != 0)
+        return error_set(err, STATUS_CORRUPT, "%" PRIu64 " bytes are not whole sectors of %" PRIu32,
+                         info->size, noted.logical_sector);
+    memcpy(info->identity, noted.identity, sizeof(info->identity));
+    memcpy(info->change_id, id, sizeof(id));
+    info->logical_sector = noted.logical_sector;
+    return STATUS_OK;
 }
 
 /* Makes the content of the new file, open already, and its name durable. */
-static enum status prepare_new(struct disk_raw *raw, const struct disk_raw_open *open,
+static enum status prepare_new(struct disk_raw *raw, const struct disk_open *open,
                                struct error *err)
 {
-    char parent[FS_PATH_SIZE];
+    struct raw_frozen_disk noted = {.logical_sector = open->logical_sector};
     enum status st = fs_resize(raw->file, open->size, err);
 
+    memcpy(noted.identity, open->identity, sizeof(noted.identity));
     if (st == STATUS_OK)
         st = fs_sync(raw->file, err);
-    if (st == STATUS_OK)
-        st = raw_frozen_set_identity(raw->fs, raw->path, open->identity, err);
-    fs_parent(raw->path, parent);
-    if (st == STATUS_OK)
-        st = fs_sync_dir(raw->fs, parent, err);
+    if (st == STATUS_OK) /* syncs the folder that its own folder and the file's name lie in */
+        st = raw_frozen_write_disk(raw->fs, raw->path, &noted, err);
     return st;
 }
 
-static enum status open_new(struct disk_raw *raw, const struct disk_raw_open *open,
-                            struct error *err)
+static enum status open_new(struct disk_raw *raw, const struct disk_open *open, struct error *err)
 {
+    struct disk_info *info = &raw->disk.info;
     struct error cleaning = {0};
     enum status st = STATUS_OK;
 
-    if (open->size == 0 || open->size % RAW_SECTOR != 0)
-        return error_set(err, STATUS_INVALID,
-                         "a disk of %" PRIu64 " bytes; its size is a multiple of %d, not 0",
-                         open->size, RAW_SECTOR);
+    if (!text_format(raw->path, sizeof(raw->path), "%s", open->path))
+        return error_set(err, STATUS_INVALID, "the path is too long");
     st = fs_open(raw->fs, raw->path, FS_CREATE, &raw->file, err);
     if (st != STATUS_OK)
         return st;
     st = prepare_new(raw, open, err);
-    if (st == STATUS_OK)
-        return STATUS_OK;
-    /* If the file that is no disk yet cannot be removed, the next attempt says that it is there. */
-    DISCARD(fs_remove(raw->fs, raw->path, &cleaning)); /* ST is what is told */
-    return st;
+    if (st != STATUS_OK) {
+        fs_close(raw->file);
+        raw->file = NULL;
+        /* What cannot be removed now is found by the next attempt: STATUS_EXISTS. */
+        DISCARD(raw_frozen_forget_disk(raw->fs, raw->path, &cleaning)); /* may not be there */
+        DISCARD(fs_remove(raw->fs, raw->path, &cleaning));              /* ST is what is told */
+        return st;
+    }
+    info->size = open->size;
+    info->logical_sector = open->logical_sector;
+    info->writable = true;
+    memcpy(info->identity, open->identity, sizeof(info->identity));
+    return STATUS_OK;
 }
 
 static void run_open(struct work *work)
 {
     struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, opening));
-    struct disk_raw_open *open = raw->open;
+    struct disk_open *open = raw->open;
 
-    if (raw->disk.info.writable)
+    switch (open->kind) {
+    case DISK_OPEN_FROZEN:
+        open->status = open_frozen(raw, open->path, &open->err);
+        break;
+    case DISK_OPEN_NEW:
         open->status = open_new(raw, open, &open->err);
-    else
-        open->status = open_frozen(raw, open->change_id, &open->err);
+        break;
+    }
     if (open->status != STATUS_OK)
-        (void)error_wrap(&open->err, "open the disk %s", raw->path); /* the status stays */
+        (void)error_wrap(&open->err, "open the disk %s", open->path); /* the status stays */
 }
 
 static void opened(struct work *work, enum status status)
 {
     struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, opening));
-    struct disk_raw_open *open = raw->open;
+    struct disk_open *open = raw->open;
 
     INVARIANT(status == STATUS_OK); /* nobody cancels it */
     if (open->status == STATUS_OK)
@@ -411,52 +445,46 @@ static void opened(struct work *work, enum status status)
         start_close(raw); /* and then tells OPEN */
 }
 
-static enum status prepare(struct loop *loop, struct pool *pool, struct disk_raw_open *open,
-                           struct error *err)
+static enum status prepare(const struct disk_raw_opener *opener, struct disk_open *open,
+                           struct disk_raw **ret_raw, struct error *err)
 {
-    struct lane_limits limits = {.work = DISK_IN_FLIGHT_MAX + 1, .cost = UINT64_MAX};
+    struct lane_limits limits = {.work = IN_LANE_MAX, .cost = UINT64_MAX, .running = RUNNING};
     enum status st = STATUS_OK;
     struct disk_raw *raw = memory_new(1, sizeof(*raw));
 
     if (raw == NULL)
         return error_set_no_memory(err, sizeof(*raw), "a disk");
     raw->disk.ops = &raw_ops;
-    raw->disk.loop = loop;
-    raw->disk.info.logical_sector = RAW_SECTOR;
+    raw->disk.loop = opener->opener.loop;
     raw->disk.info.physical_sector = PHYSICAL_SECTOR;
-    raw->disk.info.writable = open->change_id[0] == '\0';
-    raw->fs = open->fs;
+    raw->fs = opener->fs;
     raw->open = open;
-    memcpy(raw->disk.info.change_id, open->change_id, sizeof(open->change_id));
-    if (!text_format(raw->path, sizeof(raw->path), "%s", open->path))
-        st = error_set(err, STATUS_INVALID, "the path of the disk is too long: %s", open->path);
-    if (st == STATUS_OK)
-        st = lane_new(pool, limits, NULL, &raw->lane, err);
+    raw->opening = (struct work){.run = run_open, .done = opened, .cost = 1};
+    st = lane_new(opener->pool, limits, NULL, &raw->lane, err);
     if (st != STATUS_OK) {
         memory_free(raw);
         return st;
     }
-    raw->disk.info.size = open->size;
-    raw->opening = (struct work){.run = run_open, .done = opened, .cost = 1};
-    open->raw = raw;
+    *ret_raw = raw;
     return STATUS_OK;
 }
 
-static void refuse(struct loop_task *task)
+static void open_start(struct disk_opener *opener, struct disk_open *open)
 {
-    struct disk_raw_open *open =
-        (struct disk_raw_open *)((char *)task - offsetof(struct disk_raw_open, task));
+    struct disk_raw *raw = NULL;
 
-    open->done(open, open->status, NULL, &open->err);
+    open->status = prepare((struct disk_raw_opener *)opener, open, &raw, &open->err);
+    if (open->status == STATUS_OK)
+        submit(raw, &raw->opening);
+    else
+        loop_post(opener->loop, &open->answer);
 }
 
-void disk_raw_open_start(struct loop *loop, struct pool *pool, struct disk_raw_open *open)
+struct disk_raw_opener disk_raw_opener_of(struct loop *loop, struct pool *pool, struct fs *fs)
 {
-    loop_assert(loop);
-    open->task = (struct loop_task){.run = refuse};
-    open->status = prepare(loop, pool, open, &open->err);
-    if (open->status == STATUS_OK)
-        submit(open->raw, &open->raw->opening);
-    else
-        loop_post(loop, &open->task);
+    struct disk_raw_opener opener = {.opener = {.open = open_start, .loop = loop},
+                                     .pool = pool,
+                                     .fs = fs};
+
+    return opener;
 }
