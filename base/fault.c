@@ -30,6 +30,8 @@ struct faults {
     char armed[NAME_SIZE]; /* the armed point, or "" */
     enum fault_action action;
     uint64_t n;
+    bool varied;
+    uint64_t variation; /* the state of the draws */
     bool fired;
     unsigned stalled;
     uint64_t releases;
@@ -116,6 +118,33 @@ enum status fault_point(const char *name, struct error *err)
     return STATUS_OK;
 }
 
+/* splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators"). */
+static uint64_t next_draw(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state;
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+bool fault_draw(uint64_t limit, uint64_t *ret_number)
+{
+    struct faults *faults = atomic_load(&installed);
+    bool varied = false;
+
+    INVARIANT(limit != 0);
+    if (faults == NULL)
+        return false;
+    uv_mutex_lock(&faults->mutex);
+    varied = faults->varied;
+    if (varied)
+        *ret_number = next_draw(&faults->variation) % limit;
+    uv_mutex_unlock(&faults->mutex);
+    return varied;
+}
+
 struct faults *faults_new(void)
 {
     struct faults *faults = calloc(1, sizeof(*faults));
@@ -158,6 +187,8 @@ static void disarm(struct faults *faults)
     faults->armed[0] = '\0';
     faults->action = FAULT_NONE;
     faults->n = 0;
+    faults->varied = false;
+    faults->variation = 0;
 }
 
 void faults_arm(struct faults *faults, unsigned classes, uint64_t n)
@@ -190,12 +221,20 @@ void faults_arm_point(struct faults *faults, const char *point, uint64_t n,
     uv_mutex_unlock(&faults->mutex);
 }
 
+void faults_vary(struct faults *faults, uint64_t seed)
+{
+    uv_mutex_lock(&faults->mutex);
+    faults->varied = seed != 0;
+    faults->variation = seed;
+    uv_mutex_unlock(&faults->mutex);
+}
+
 static const struct {
     const char *name;
     enum fault_action action;
 } action_names[] = {
-    {"fail", FAULT_FAIL}, {"full", FAULT_FULL}, {"short", FAULT_SHORT}, {"torn", FAULT_TORN},
-    {"lose", FAULT_LOSE}, {"kill", FAULT_KILL}, {"stall", FAULT_STALL},
+    {"fail", FAULT_FAIL}, {"full", FAULT_FULL}, {"after", FAULT_AFTER}, {"short", FAULT_SHORT},
+    {"torn", FAULT_TORN}, {"lose", FAULT_LOSE}, {"kill", FAULT_KILL},   {"stall", FAULT_STALL},
 };
 
 static enum fault_action action_of(struct slice name)
@@ -207,30 +246,47 @@ static enum fault_action action_of(struct slice name)
     return FAULT_NONE;
 }
 
+/* N, or N~SEED; false: TEXT is neither. */
+static bool parse_numbers(const char *text, uint64_t *ret_n, uint64_t *ret_seed)
+{
+    const char *tilde = strchr(text, '~');
+    size_t length = tilde == NULL ? strlen(text) : (size_t)(tilde - text);
+    char first[NAME_SIZE] = "";
+
+    if (length >= sizeof(first) || !text_format(first, sizeof(first), "%.*s", (int)length, text))
+        return false;
+    if (!text_parse_u64(first, ret_n) || *ret_n == 0)
+        return false;
+    return tilde == NULL || text_parse_u64(tilde + 1, ret_seed);
+}
+
 enum status faults_parse(struct faults *faults, const char *text, struct error *err)
 {
     const char *equals = strchr(text, '=');
     const char *at = equals == NULL ? NULL : strchr(equals, '@');
 
     if (at == NULL)
-        return error_set(err, STATUS_INVALID, "\"%s\" is not POINT=ACTION@N", text);
+        return error_set(err, STATUS_INVALID, "\"%s\" is not POINT=ACTION@N[~SEED]", text);
 
     size_t length = (size_t)(equals - text);
     enum fault_action action = action_of(slice_of(equals + 1, (size_t)(at - equals) - 1));
     char point[NAME_SIZE] = "";
     uint64_t n = 0;
+    uint64_t seed = 0;
 
     if (length == 0 || length >= sizeof(point))
         return error_set(err, STATUS_INVALID, "\"%s\": a point's name has 1 to %zu bytes", text,
                          sizeof(point) - 1);
     if (action == FAULT_NONE)
+        return error_set(
+            err, STATUS_INVALID,
+            "\"%s\": the action is not fail, full, after, short, torn, lose, kill or stall", text);
+    if (!parse_numbers(at + 1, &n, &seed))
         return error_set(err, STATUS_INVALID,
-                         "\"%s\": the action is not fail, full, short, torn, lose, kill or stall",
-                         text);
-    if (!text_parse_u64(at + 1, &n) || n == 0)
-        return error_set(err, STATUS_INVALID, "\"%s\": N is not a number from 1", text);
+                         "\"%s\": N is not a number from 1, or SEED is no number", text);
     memcpy(point, text, length);
     faults_arm_point(faults, point, n, action);
+    faults_vary(faults, seed);
     return STATUS_OK;
 }
 

@@ -17,6 +17,7 @@ enum fault_action {
     FAULT_NONE,
     FAULT_FAIL,  /* the call fails (I/O: EIO; allocation: NULL; point: STATUS_UNAVAILABLE) */
     FAULT_FULL,  /* the call fails with ENOSPC; nothing is written */
+    FAULT_AFTER, /* the call is done, and reports EIO all the same */
     FAULT_SHORT, /* a write stores a first part, then fails with ENOSPC */
     FAULT_TORN,  /* a write stores some of its sectors, in no order, then the process is killed */
     FAULT_LOSE, /* the power goes: what was not synced may be lost; see tests/support/fs_record.h */
@@ -42,6 +43,10 @@ enum fault_action fault_hit(enum fault_class kind, const char *point, unsigned a
 /* A place where a crash would matter. Fails, stalls or kills when a test armed it. Any thread. */
 NODISCARD enum status fault_point(const char *name, struct error *err);
 
+/* A number below LIMIT (not 0), the next one of the variation (faults_vary()): how a caller chooses among
+ * the ways in which an action can go. false: none was asked for, *ret_number is untouched. Any thread. */
+NODISCARD bool fault_draw(uint64_t limit, uint64_t *ret_number);
+
 /* What FAULT_KILL does: for a caller that has to do something first (FAULT_TORN). */
 NORETURN void fault_kill(void);
 
@@ -63,8 +68,14 @@ void faults_arm(struct faults *faults, unsigned classes, uint64_t n);
 void faults_arm_point(struct faults *faults, const char *point, uint64_t n,
                       enum fault_action action);
 
-/* Arms from text "POINT=ACTION@N", ACTION in lower case ("fail", "kill" ...): how a test arms a child
- * process. STATUS_INVALID with a sentence for anything else. */
+/* Makes what is armed now go one of the many ways that SEED stands for, always the same one: where a
+ * short write ends, which sectors a torn write keeps. Arming and disarming set it back to 0: the one way
+ * that the actions above speak of, a first half and every second sector. */
+void faults_vary(struct faults *faults, uint64_t seed);
+
+/* Arms from text "POINT=ACTION@N", ACTION in lower case ("fail", "kill" ...), or "POINT=ACTION@N~SEED",
+ * SEED as for faults_vary(): how a test arms a child process. STATUS_INVALID with a sentence for anything
+ * else. */
 NODISCARD enum status faults_parse(struct faults *faults, const char *text, struct error *err);
 
 /* Has what was armed happened? */

@@ -17,6 +17,7 @@ static const char new_suffix[] = ".new";
 
 static const unsigned can_fail = 1U << FAULT_FAIL | 1U << FAULT_LOSE;
 static const unsigned can_fill = 1U << FAULT_FAIL | 1U << FAULT_LOSE | 1U << FAULT_FULL;
+static const unsigned can_be_done = 1U << FAULT_AFTER;
 
 /* One component of a path, LENGTH bytes at NAME. */
 static const char *component_fault(const char *name, size_t length)
@@ -75,8 +76,8 @@ static enum status check_range(uint64_t offset, uint64_t size, struct error *err
 
 #ifdef TIDEMARK_FAULTS
 
-/* Asks whether the call at POINT shall go wrong, and does it, but for FAULT_SHORT and FAULT_TORN: these
- * go to *RET_ACTION. */
+/* Asks whether the call at POINT shall go wrong, and does it, but for FAULT_AFTER (see report()),
+ * FAULT_SHORT and FAULT_TORN: these go to *RET_ACTION. */
 static enum status ask_which(struct fs *fs, const char *point, unsigned actions,
                              enum fault_action *ret_action, struct error *err)
 {
@@ -92,6 +93,7 @@ static enum status ask_which(struct fs *fs, const char *point, unsigned actions,
             return err->status;
         return error_set(err, STATUS_UNAVAILABLE, "the power is off");
     case FAULT_NONE:
+    case FAULT_AFTER:
     case FAULT_SHORT:
     case FAULT_TORN:
     case FAULT_KILL:
@@ -102,6 +104,154 @@ static enum status ask_which(struct fs *fs, const char *point, unsigned actions,
     return STATUS_OK;
 }
 
+/* What a call that was done says, ACTION being what ask_which() gave. */
+static enum status report(enum fault_action action, struct error *err)
+{
+    if (action == FAULT_AFTER)
+        return error_set_errno(err, EIO, "fault on purpose, the call is done");
+    return STATUS_OK;
+}
+
+/* A write in UNIT bytes each, at multiples of UNIT; the first and the last one may be shorter. */
+struct tear {
+    struct fs_file *file;
+    uint64_t offset;
+    struct slice data;
+    uint64_t unit;
+    uint64_t first; /* number of the first unit, from the begin of the file */
+    uint64_t count; /* of units */
+};
+
+static struct tear tear_of(struct fs_file *file, uint64_t offset, struct slice data, uint64_t unit)
+{
+    uint64_t first = offset / unit;
+    uint64_t last = (offset + data.size - 1) / unit;
+
+    return (struct tear){file, offset, data, unit, first, last - first + 1};
+}
+
+static void write_unit(const struct tear *tear, uint64_t index)
+{
+    uint64_t start = (tear->first + index) * tear->unit;
+    uint64_t end = start + tear->unit;
+    struct error err = {0};
+
+    if (start < tear->offset)
+        start = tear->offset;
+    if (end > tear->offset + tear->data.size)
+        end = tear->offset + tear->data.size;
+    /* Whether it worked is for those who read the file after this process. */
+    DISCARD(tear->file->fs->ops->write_at(tear->file, start,
+                                          slice_of(tear->data.data + (start - tear->offset),
+                                                   (size_t)(end - start)),
+                                          &err));
+}
+
+/* A number below LIMIT from the variation, which is there. */
+static uint64_t draw(uint64_t limit)
+{
+    uint64_t number = 0;
+
+    INVARIANT(fault_draw(limit, &number));
+    return number;
+}
+
+/* Some of the sectors of DATA, each whole, the last one first; then the process is no more. Without a
+ * variation these are every second one from the last one on; with one each is kept or lost, of two or
+ * more at least one is lost, and what fits into a sector may be torn as finely as every 16 bytes. */
+NORETURN static void write_torn(struct fs_file *file, uint64_t offset, struct slice data)
+{
+    const uint64_t sector = 512;
+    uint64_t exponent = 5;
+    bool varied = fault_draw(6, &exponent);
+    struct tear tear = tear_of(file, offset, data, data.size > sector ? sector : 16ULL << exponent);
+    uint64_t lost = varied && tear.count > 1 ? draw(tear.count) : UINT64_MAX;
+
+    for (uint64_t left = tear.count; left > 0; left--) {
+        bool kept = varied ? draw(2) == 1 : (tear.count - left) % 2 == 0;
+
+        if (kept && left - 1 != lost)
+            write_unit(&tear, left - 1);
+    }
+    fault_kill();
+}
+
+static enum status write_short(struct fs_file *file, uint64_t offset, struct slice data,
+                               struct error *err)
+{
+    uint64_t size = data.size / 2;
+    enum status st = STATUS_OK;
+
+    DISCARD(fault_draw(data.size, &size)); /* without a variation: the half */
+    if (size > 0)
+        st = file->fs->ops->write_at(file, offset, slice_of(data.data, (size_t)size), err);
+    if (st != STATUS_OK)
+        return st;
+    return error_set_errno(err, ENOSPC, "fault on purpose, %" PRIu64 " bytes are written", size);
+}
+
+static enum status ask_write(struct fs_file *file, uint64_t offset, struct slice data,
+                             enum fault_action *ret_action, struct error *err)
+{
+    const unsigned actions = can_fill | can_be_done | 1U << FAULT_SHORT | 1U << FAULT_TORN;
+    enum status st = ask_which(file->fs, "fs.write", actions, ret_action, err);
+
+    if (st != STATUS_OK)
+        return st;
+    if (*ret_action == FAULT_TORN)
+        write_torn(file, offset, data);
+    if (*ret_action == FAULT_SHORT)
+        return write_short(file, offset, data, err);
+    return STATUS_OK;
+}
+
+/* A fault took the place of a sync: see struct fs_ops. */
+static void tell_sync_failed(struct fs *fs, struct fs_file *file, const char *path)
+{
+    fs->ops->sync_failed(fs, file, path);
+}
+
+#else
+
+static enum status ask_which(struct fs *fs, const char *point, unsigned actions,
+                             enum fault_action *ret_action, struct error *err)
+{
+    (void)fs;
+    (void)point;
+    (void)actions;
+    (void)ret_action;
+    (void)err;
+    return STATUS_OK;
+}
+
+static enum status report(enum fault_action action, struct error *err)
+{
+    (void)action;
+    (void)err;
+    return STATUS_OK;
+}
+
+static enum status ask_write(struct fs_file *file, uint64_t offset, struct slice data,
+                             enum fault_action *ret_action, struct error *err)
+{
+    (void)file;
+    (void)offset;
+    (void)data;
+    (void)ret_action;
+    (void)err;
+    return STATUS_OK;
+}
+
+static void tell_sync_failed(struct fs *fs, struct fs_file *file, const char *path)
+{
+    (void)fs;
+    (void)file;
+    (void)path;
+}
+
+#endif
+
+/* For calls that know no FAULT_AFTER. */
 static enum status ask(struct fs *fs, const char *point, unsigned actions, struct error *err)
 {
     enum fault_action action = FAULT_NONE;
@@ -109,102 +259,24 @@ static enum status ask(struct fs *fs, const char *point, unsigned actions, struc
     return ask_which(fs, point, actions, &action, err);
 }
 
-/* Every second sector of DATA, the last one first, each whole; then the process is no more. */
-NORETURN static void write_torn(struct fs_file *file, uint64_t offset, struct slice data)
-{
-    const uint64_t sector = 512;
-    uint64_t first = offset / sector;
-    uint64_t count = (offset + data.size - 1) / sector - first + 1;
-
-    for (uint64_t left = count; left > 0; left -= left > 1 ? 2 : 1) {
-        uint64_t start = (first + left - 1) * sector;
-        uint64_t end = start + sector;
-        struct error err = {0};
-
-        if (start < offset)
-            start = offset;
-        if (end > offset + data.size)
-            end = offset + data.size;
-        /* Whether it worked is for those who read the file after this process. */
-        DISCARD(file->fs->ops->write_at(
-            file, start, slice_of(data.data + (start - offset), (size_t)(end - start)), &err));
-    }
-    fault_kill();
-}
-
-static enum status ask_write(struct fs_file *file, uint64_t offset, struct slice data,
-                             struct error *err)
-{
-    enum fault_action action = FAULT_NONE;
-    enum status st = ask_which(file->fs, "fs.write",
-                               can_fill | 1U << FAULT_SHORT | 1U << FAULT_TORN, &action, err);
-
-    if (st != STATUS_OK)
-        return st;
-    if (action == FAULT_TORN)
-        write_torn(file, offset, data);
-    if (action != FAULT_SHORT)
-        return STATUS_OK;
-    if (data.size / 2 > 0)
-        st = file->fs->ops->write_at(file, offset, slice_of(data.data, data.size / 2), err);
-    return st != STATUS_OK ? st : error_set_errno(err, ENOSPC, "fault on purpose, half is written");
-}
-
-static enum status ask_sync(struct fs *fs, const char *point, struct fs_file *file,
-                            const char *path, struct error *err)
-{
-    enum status st = ask(fs, point, can_fill, err);
-
-    if (st != STATUS_OK)
-        fs->ops->sync_failed(fs, file, path);
-    return st;
-}
-
-#else
-
-static enum status ask(struct fs *fs, const char *point, unsigned actions, struct error *err)
-{
-    (void)fs;
-    (void)point;
-    (void)actions;
-    (void)err;
-    return STATUS_OK;
-}
-
-static enum status ask_write(struct fs_file *file, uint64_t offset, struct slice data,
-                             struct error *err)
-{
-    (void)file;
-    (void)offset;
-    (void)data;
-    (void)err;
-    return STATUS_OK;
-}
-
-static enum status ask_sync(struct fs *fs, const char *point, struct fs_file *file,
-                            const char *path, struct error *err)
-{
-    (void)fs;
-    (void)point;
-    (void)file;
-    (void)path;
-    (void)err;
-    return STATUS_OK;
-}
-
-#endif
-
 enum status fs_open(struct fs *fs, const char *path, enum fs_mode mode, struct fs_file **ret_file,
                     struct error *err)
 {
+    struct fs_file *file = NULL;
+    enum fault_action action = FAULT_NONE;
     enum status st = check_inner_path(path, STATUS_PRECONDITION, err);
 
     if (st == STATUS_OK)
-        st = ask(fs, "fs.open", can_fill, err);
+        st = ask_which(fs, "fs.open", can_fill | can_be_done, &action, err);
     if (st == STATUS_OK)
-        st = fs->ops->open(fs, path, mode, ret_file, err);
-    if (st != STATUS_OK)
+        st = fs->ops->open(fs, path, mode, &file, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
+    if (st != STATUS_OK) {
+        fs_close(file);
         return error_wrap(err, "%s %s", mode == FS_CREATE ? "create" : "open", path);
+    }
+    *ret_file = file;
     return STATUS_OK;
 }
 
@@ -239,12 +311,15 @@ enum status fs_read_exactly_at(struct fs_file *file, uint64_t offset, void *data
 
 enum status fs_write_at(struct fs_file *file, uint64_t offset, struct slice data, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_range(offset, data.size, err);
 
     if (st == STATUS_OK && data.size > 0)
-        st = ask_write(file, offset, data, err);
+        st = ask_write(file, offset, data, &action, err);
     if (st == STATUS_OK && data.size > 0)
         st = file->fs->ops->write_at(file, offset, data, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "write %s at %" PRIu64, file->path, offset);
     return STATUS_OK;
@@ -263,12 +338,15 @@ enum status fs_size(struct fs_file *file, uint64_t *ret_size, struct error *err)
 
 enum status fs_resize(struct fs_file *file, uint64_t size, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_range(size, 0, err);
 
     if (st == STATUS_OK)
-        st = ask(file->fs, "fs.resize", can_fill, err);
+        st = ask_which(file->fs, "fs.resize", can_fill | can_be_done, &action, err);
     if (st == STATUS_OK)
         st = file->fs->ops->resize(file, size, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "resize %s to %" PRIu64, file->path, size);
     return STATUS_OK;
@@ -290,9 +368,11 @@ enum status fs_next_data(struct fs_file *file, uint64_t offset, uint64_t *ret_st
 
 enum status fs_sync(struct fs_file *file, struct error *err)
 {
-    enum status st = ask_sync(file->fs, "fs.sync", file, file->path, err);
+    enum status st = ask(file->fs, "fs.sync", can_fill, err);
 
-    if (st == STATUS_OK)
+    if (st != STATUS_OK)
+        tell_sync_failed(file->fs, file, file->path);
+    else
         st = file->fs->ops->sync(file, err);
     if (st != STATUS_OK)
         return error_wrap(err, "sync %s", file->path);
@@ -307,12 +387,15 @@ void fs_close(struct fs_file *file)
 
 enum status fs_make_dir(struct fs *fs, const char *path, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_inner_path(path, STATUS_EXISTS, err);
 
     if (st == STATUS_OK)
-        st = ask(fs, "fs.make_dir", can_fill, err);
+        st = ask_which(fs, "fs.make_dir", can_fill | can_be_done, &action, err);
     if (st == STATUS_OK)
         st = fs->ops->make_dir(fs, path, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "make folder %s", path);
     return STATUS_OK;
@@ -320,14 +403,17 @@ enum status fs_make_dir(struct fs *fs, const char *path, struct error *err)
 
 enum status fs_rename(struct fs *fs, const char *from, const char *to, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_inner_path(from, STATUS_PRECONDITION, err);
 
     if (st == STATUS_OK)
         st = check_inner_path(to, STATUS_PRECONDITION, err);
     if (st == STATUS_OK)
-        st = ask(fs, "fs.rename", can_fill, err);
+        st = ask_which(fs, "fs.rename", can_fill | can_be_done, &action, err);
     if (st == STATUS_OK)
         st = fs->ops->rename(fs, from, to, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "rename %s to %s", from, to);
     return STATUS_OK;
@@ -335,12 +421,15 @@ enum status fs_rename(struct fs *fs, const char *from, const char *to, struct er
 
 enum status fs_remove(struct fs *fs, const char *path, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_inner_path(path, STATUS_PRECONDITION, err);
 
     if (st == STATUS_OK)
-        st = ask(fs, "fs.remove", can_fail, err);
+        st = ask_which(fs, "fs.remove", can_fail | can_be_done, &action, err);
     if (st == STATUS_OK)
         st = fs->ops->remove(fs, path, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "remove %s", path);
     return STATUS_OK;
@@ -400,12 +489,18 @@ enum status fs_names_add(struct fs_names *names, const char *name, struct error 
 
 enum status fs_sync_dir(struct fs *fs, const char *path, struct error *err)
 {
+    enum fault_action action = FAULT_NONE;
     enum status st = check_path(path, err);
 
-    if (st == STATUS_OK)
-        st = ask_sync(fs, "fs.sync_dir", NULL, path, err);
-    if (st == STATUS_OK)
+    if (st != STATUS_OK)
+        return error_wrap(err, "sync folder %s", path);
+    st = ask_which(fs, "fs.sync_dir", can_fill | can_be_done, &action, err);
+    if (st != STATUS_OK)
+        tell_sync_failed(fs, NULL, path);
+    else
         st = fs->ops->sync_dir(fs, path, err);
+    if (st == STATUS_OK)
+        st = report(action, err);
     if (st != STATUS_OK)
         return error_wrap(err, "sync folder %s", path);
     return STATUS_OK;

@@ -7,6 +7,11 @@
  * joined by '/', none of them "." or "..", FS_PATH_MAX bytes at most, no control characters; "" is the
  * folder itself. Another path is refused with STATUS_INVALID before anything happens.
  *
+ * An error is no proof that nothing happened: behind one of I/O (EIO, or a power that is off) a file may
+ * be made, renamed, removed, resized or written all the same, wholly, and a folder's names be durable;
+ * either may be true. Only what refuses a call by its arguments, or by what is there, changes nothing:
+ * STATUS_INVALID, STATUS_RANGE, STATUS_NOT_FOUND, STATUS_EXISTS, STATUS_PRECONDITION, STATUS_DENIED.
+ *
  * All calls block: any thread but the loop's. Calls on one file from several threads at once are fine;
  * what overlapping writes leave is then up to chance. */
 #ifndef BASE_FS_H
@@ -39,7 +44,7 @@ struct fs_names {
 /* What a filling provides: the functions below, one to one, with valid arguments: offset and size
  * together stay below 2^63, no read or write is empty, and "" comes to list() and sync_dir() only.
  * list() gives the names in any order, by fs_names_add(). No NULL entries. write_at() may write a part
- * before it fails; all else is done whole or fails. */
+ * before it fails; all else is done whole or not at all, but an error does not say which. */
 struct fs_ops {
     enum status (*open)(struct fs *fs, const char *path, enum fs_mode mode,
                         struct fs_file **ret_file, struct error *err);
@@ -109,9 +114,11 @@ NODISCARD enum status fs_resize(struct fs_file *file, uint64_t size, struct erro
 NODISCARD enum status fs_next_data(struct fs_file *file, uint64_t offset, uint64_t *ret_start,
                                    uint64_t *ret_end, struct error *err);
 
-/* Makes content and size durable: after STATUS_OK a power cut takes away nothing written before. After
- * a failure anything written since the last good sync may be lost *whatever later syncs say*: write a
- * new file, never try again. */
+/* Makes content and size durable: after STATUS_OK a power cut takes away nothing written *through FILE,
+ * this open file*, before. After a failure anything written since the last good sync may be lost
+ * *whatever later syncs say*: write a new file, never try again. So no promise covers what was written
+ * before FILE was opened: an earlier open file or process may have met a failed sync, and left bytes
+ * that are read back but will never be on the disk. To be sure of them copy them to a new file. */
 NODISCARD enum status fs_sync(struct fs_file *file, struct error *err);
 
 /* NULL is fine. Syncs nothing. */
@@ -120,8 +127,11 @@ void fs_close(struct fs_file *file);
 /* A new folder, for its owner only. Durable after fs_sync_dir() of the folder it is in. */
 NODISCARD enum status fs_make_dir(struct fs *fs, const char *path, struct error *err);
 
-/* FROM (a file) gets the name TO; a file that had it is gone, and never is there none. Durable after
- * fs_sync_dir() of TO's folder (and of FROM's, if it is another). */
+/* FROM (a file) gets the name TO; a file that had it is gone, and never is there none. FROM is gone
+ * too, also where TO was another name (a link) of the same file. Within one folder it is durable after
+ * fs_sync_dir() of it, and a power cut before leaves the old names or the new. Between folders it is
+ * durable once *both* are synced; before, a power cut may leave either name, both or neither: do not
+ * move what must not be lost. */
 NODISCARD enum status fs_rename(struct fs *fs, const char *from, const char *to, struct error *err);
 
 /* The file or empty folder at PATH. An open file lives on until it is closed. */
@@ -136,7 +146,9 @@ void fs_names_deinit(struct fs_names *names); /* zeroed is fine */
 /* For fillings: puts a copy of NAME behind the others. */
 NODISCARD enum status fs_names_add(struct fs_names *names, const char *name, struct error *err);
 
-/* Makes the names in the folder at PATH durable: files made, renamed and removed there. */
+/* Makes the names in the folder at PATH durable: files made, renamed and removed there. After a failure
+ * the names that were pending there may never become durable, *whatever later syncs say*: give them up,
+ * and put what must stay under new names. */
 NODISCARD enum status fs_sync_dir(struct fs *fs, const char *path, struct error *err);
 
 /* All files are closed. NULL is fine. */
@@ -145,7 +157,7 @@ void fs_free(struct fs *fs);
 /* Puts CONTENT, durably, into the file at PATH, new or not: at every moment, also across a power cut,
  * PATH holds the old content or the new, whole. Uses the name PATH + ".new", of which a crash may leave
  * a file; the next call for PATH replaces it. After a failure it is the one or the other; calling again
- * is right, it writes a new file. One thread at a time for one PATH. */
+ * is right, it writes a new file and renames that. One thread at a time for one PATH. */
 NODISCARD enum status fs_replace(struct fs *fs, const char *path, struct slice content,
                                  struct error *err);
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h> /* renameat() */
 #include <string.h>
 #include <sys/stat.h>
@@ -303,15 +304,57 @@ static enum status posix_make_dir(struct fs *fs, const char *path, struct error 
     return st;
 }
 
+/* Does B name the file that INFO is about? */
+static enum status same_file(const struct stat *info, struct place b, bool *ret_same,
+                             struct error *err)
+{
+    struct stat other;
+
+    if (fstatat(b.dir, b.name, &other, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT)
+            return error_set_errno(err, errno, "fstatat");
+        *ret_same = false;
+        return STATUS_OK;
+    }
+    *ret_same = info->st_dev == other.st_dev && info->st_ino == other.st_ino;
+    return STATUS_OK;
+}
+
+/* Are A and B, names of one file with LINKS names in all, the very same name? */
+static enum status same_place(struct place a, struct place b, nlink_t links, bool *ret_same,
+                              struct error *err)
+{
+    struct stat a_dir;
+    struct stat b_dir;
+
+    if (fstat(a.dir, &a_dir) != 0 || fstat(b.dir, &b_dir) != 0)
+        return error_set_errno(err, errno, "fstat of a folder");
+    /* One name only: two spellings of it, in a folder that does not mind capitals. */
+    *ret_same = links < 2 || (a_dir.st_dev == b_dir.st_dev && a_dir.st_ino == b_dir.st_ino &&
+                              strcmp(a.name, b.name) == 0);
+    return STATUS_OK;
+}
+
 static enum status rename_between(struct place from, struct place to, struct error *err)
 {
     struct stat info;
+    bool same = false;
+    bool nothing_to_do = false;
 
     if (fstatat(from.dir, from.name, &info, AT_SYMLINK_NOFOLLOW) != 0)
         return error_set_errno(err, errno, "fstatat");
     if (!S_ISREG(info.st_mode))
         return error_set(err, STATUS_PRECONDITION, "not a regular file");
-    if (renameat(from.dir, from.name, to.dir, to.name) != 0)
+    enum status st = same_file(&info, to, &same, err);
+
+    if (st == STATUS_OK && same)
+        st = same_place(from, to, info.st_nlink, &nothing_to_do, err);
+    if (st != STATUS_OK || nothing_to_do)
+        return st;
+    /* Of two links to one file renameat() keeps both, and says that all is well (rename(2)). */
+    if (same && unlinkat(from.dir, from.name, 0) != 0)
+        return error_set_errno(err, errno, "unlinkat");
+    if (!same && renameat(from.dir, from.name, to.dir, to.name) != 0)
         return error_set_errno(err, errno, "renameat");
     return STATUS_OK;
 }

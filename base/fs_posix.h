@@ -7,7 +7,8 @@
 #include "base/fs.h"
 
 /* The file system whose paths begin in the existing folder DIR (any path of the machine's). The caller's
- * (fs_free). Links are not followed inside it. Any thread; blocks. */
+ * (fs_free). Links are not followed inside it. That DIR itself outlives a power cut is not this file
+ * system's doing: whoever makes DIR syncs the folder that it is in. Any thread; blocks. */
 NODISCARD enum status fs_posix_new(const char *dir, struct fs **ret_fs, struct error *err);
 
 #endif

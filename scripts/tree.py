@@ -1,8 +1,18 @@
-"""What the checks share: which files the tree has, and C text with its comments and strings blanked."""
+"""What the checks share: which files the tree has, C text with its comments and strings blanked, calls."""
 import os
 import re
 import subprocess
 import sys
+
+# Calls that one file of base makes for all others: of the heap base/memory.c, of files base/fs_posix.c.
+HEAP_CALLS = ('malloc calloc realloc reallocarray aligned_alloc posix_memalign free strdup strndup '
+              'asprintf vasprintf')
+FILE_CALLS = ('open openat creat fsync fdatasync rename renameat renameat2 unlink unlinkat mkdir mkdirat '
+              'pwrite pwritev ftruncate fopen freopen')
+# The same; but tests, which prepare and inspect what the seam cannot make, may call them.
+MORE_FILE_CALLS = ('remove rmdir link linkat symlink symlinkat truncate writev mkstemp mkdtemp tmpfile '
+                   'posix_fallocate fallocate sync syncfs sync_file_range msync open64 pwrite64 opendir '
+                   'uv_fs_*')
 
 TEXT_PROBE = 8192  # bytes; a NUL among them makes a file binary
 

@@ -178,7 +178,7 @@ static void text_names_every_action(void **state)
         enum fault_action action;
     } actions[] = {
         {"p=fail@1", FAULT_FAIL}, {"p=full@1", FAULT_FULL}, {"p=short@1", FAULT_SHORT},
-        {"p=torn@1", FAULT_TORN}, {"p=lose@1", FAULT_LOSE},
+        {"p=torn@1", FAULT_TORN}, {"p=lose@1", FAULT_LOSE}, {"p=after@1", FAULT_AFTER},
     };
 
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -211,6 +211,16 @@ static void text_that_arms_nothing_is_refused(void **state)
         "p=fail@1@2",
         "p=fail=fail@1",
         "p=fail@18446744073709551616",
+        "p=fail@1~",
+        "p=fail@1~x",
+        "p=fail@1~-1",
+        "p=fail@1~1~1",
+        "p=fail@1~18446744073709551616",
+        "p=fail@~1",
+        "p=fail@0~1",
+        "p=fail~1@1",
+        "p=fail@000000000000000000000000000000000000000000000000000000000000001",
+        "p=fail@1000000000000000000000000000000000000000000000000000000000000000~1",
         "a-name-of-sixty-four-bytes-is-one-more-than-a-point-can-have-0-1=fail@1",
     };
 
@@ -221,6 +231,75 @@ static void text_that_arms_nothing_is_refused(void **state)
         assert_true(strlen(err.text) > 0);
         assert_int_equal(fault_hit(FAULT_IO, "p", 0xffU), FAULT_NONE);
     }
+}
+
+/* The next COUNT draws. */
+static void draw(uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(fault_draw(1000, &numbers[i]));
+}
+
+static void variation_draws_the_same_numbers_again(void **state)
+{
+    uint64_t first[8] = {0};
+    uint64_t again[8] = {0};
+    uint64_t other[8] = {0};
+
+    faults_arm_point(*state, "test.point", 1, FAULT_FAIL);
+    faults_vary(*state, 77);
+    draw(first, 8);
+    faults_vary(*state, 77);
+    draw(again, 8);
+    faults_vary(*state, 78);
+    draw(other, 8);
+    assert_memory_equal(first, again, sizeof(first));
+    assert_memory_not_equal(first, other, sizeof(first));
+    for (size_t i = 0; i < 8; i++)
+        assert_true(first[i] < 1000);
+    assert_memory_not_equal(&first[0], &first[1], sizeof(first[0]));
+}
+
+static void arming_anew_forgets_the_variation(void **state)
+{
+    uint64_t number = 99;
+
+    assert_false(fault_draw(10, &number)); /* nothing is armed */
+    faults_vary(*state, 5);
+    assert_true(fault_draw(10, &number));
+    faults_arm_point(*state, "test.point", 1, FAULT_FAIL);
+    number = 99;
+    assert_false(fault_draw(10, &number));
+    faults_vary(*state, 5);
+    faults_arm(*state, FAULT_IO, 1);
+    assert_false(fault_draw(10, &number));
+    faults_vary(*state, 5);
+    faults_vary(*state, 0);
+    assert_false(fault_draw(10, &number));
+    faults_vary(*state, 5);
+    faults_install(NULL);
+    assert_false(fault_draw(10, &number));
+    assert_int_equal(number, 99);
+}
+
+static void text_carries_a_variation(void **state)
+{
+    uint64_t called[4] = {0};
+    uint64_t parsed[4] = {0};
+    struct error err = {0};
+
+    faults_vary(*state, 77);
+    draw(called, 4);
+    assert_int_equal(faults_parse(*state, "p=torn@3~77", &err), STATUS_OK);
+    draw(parsed, 4);
+    assert_memory_equal(called, parsed, sizeof(called));
+    assert_int_equal(fault_hit(FAULT_IO, "p", 1U << FAULT_TORN), FAULT_NONE);
+    assert_int_equal(fault_hit(FAULT_IO, "p", 1U << FAULT_TORN), FAULT_NONE);
+    assert_int_equal(fault_hit(FAULT_IO, "p", 1U << FAULT_TORN), FAULT_TORN);
+    assert_int_equal(faults_parse(*state, "p=torn@3~0", &err), STATUS_OK);
+    assert_false(fault_draw(10, parsed));
+    assert_int_equal(faults_parse(*state, "p=torn@3", &err), STATUS_OK);
+    assert_false(fault_draw(10, parsed));
 }
 
 static void hit_armed_kill(struct faults *faults)
@@ -439,6 +518,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(text_arms_a_point, set_up, tear_down),
         cmocka_unit_test_setup_teardown(text_names_every_action, set_up, tear_down),
         cmocka_unit_test_setup_teardown(text_that_arms_nothing_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(variation_draws_the_same_numbers_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(arming_anew_forgets_the_variation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(text_carries_a_variation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(armed_kill_ends_the_process_at_that_hit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nonsense_is_a_broken_invariant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(table_of_points_is_bounded, set_up, tear_down),

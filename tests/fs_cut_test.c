@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uv.h>
+
 #include "base/fault.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -48,6 +50,14 @@ static int tear_down(void **state)
     fs_free(env->memory);
     memory_free(env);
     return 0;
+}
+
+/* More of everything, for the night. */
+static bool is_long(void)
+{
+    const char *text = getenv("TIDEMARK_TEST_LONG"); /* NOLINT(concurrency-mt-unsafe): one thread */
+
+    return text != NULL && strcmp(text, "1") == 0;
 }
 
 /* --- what is done ----------------------------------------------------------------------------- */
@@ -217,15 +227,15 @@ static void collect(struct fs_cut *cut, struct states *states)
     }
 }
 
-/* A cut after the first UPTO operations, torn at 4 bytes, leaves exactly EXPECTED, ended by NULL. */
-static void expect_states_after(struct env *env, size_t upto, const char *const *expected)
+/* A cut after the first UPTO operations leaves exactly EXPECTED, ended by NULL. */
+static void expect_states_with(struct env *env, size_t upto, const struct fs_cut_options *options,
+                               const char *const *expected)
 {
     static struct states states;
-    struct fs_cut_options options = {.tear_unit = 4};
     struct fs_cut *cut = NULL;
     struct error err = {0};
 
-    assert_int_equal(fs_cut_new(fs_record_log(env->fs), upto, &options, &cut, &err), STATUS_OK);
+    assert_int_equal(fs_cut_new(fs_record_log(env->fs), upto, options, &cut, &err), STATUS_OK);
     collect(cut, &states);
     fs_cut_free(cut);
     for (; *expected != NULL; expected++) {
@@ -239,6 +249,14 @@ static void expect_states_after(struct env *env, size_t upto, const char *const 
         if (!states.seen[i])
             fail_msg("there is a state \"%s\"", states.texts[i]);
     }
+}
+
+/* The same, torn at 4 bytes. */
+static void expect_states_after(struct env *env, size_t upto, const char *const *expected)
+{
+    const struct fs_cut_options options = {.tear_unit = 4};
+
+    expect_states_with(env, upto, &options, expected);
 }
 
 #define EXPECT_STATES(ENV, ...)                               \
@@ -299,8 +317,56 @@ static void kept_piece_brings_the_size_that_covers_it(void **state)
     struct fs_file *file = durable(*state, "f", "aa");
 
     put(file, 2, "bbcccc");
-    EXPECT_STATES((struct env *)*state, "f=aa ", "f=aa...... ", "f=aabb ", "f=aabb.... ",
+    EXPECT_STATES((struct env *)*state, "f=aa ", "f=aa.. ", "f=aa...... ", "f=aabb ", "f=aabb.... ",
                   "f=aa..cccc ", "f=aabbcccc ");
+    fs_close(file);
+}
+
+static void file_may_grow_by_a_part_of_a_write(void **state)
+{
+    struct fs_file *file = durable(*state, "f", "");
+
+    put(file, 6, "abcdef");
+    EXPECT_STATES((struct env *)*state, "f= ", "f=........ ", "f=............ ", "f=......ab ",
+                  "f=......ab.... ", "f=........cdef ", "f=......abcdef ");
+    fs_close(file);
+}
+
+static void expect_stale_states(struct env *env, const char *const *expected)
+{
+    struct fs_cut_options options = {.tear_unit = 4, .stale = true};
+
+    expect_states_with(env, fs_record_log(env->fs)->count, &options, expected);
+}
+
+static void lost_growth_may_show_what_was_removed(void **state)
+{
+    static const char *const expected[] = {"f=12 ",       "f=1234 ",     "f=1234old8 ", "f=12ab ",
+                                           "f=12abold8 ", "f=1234cdef ", "f=12abcdef ", NULL};
+    struct env *env = *state;
+    struct fs_file *file = durable(env, "f", "12");
+
+    fs_close(durable(env, "g", "1234old8"));
+    remove_name(env, "g");
+    sync_dir(env, "");
+    put(file, 2, "abcdef");
+    expect_stale_states(env, expected);
+    sync_file(file);
+    resize(file, 10); /* a hole is zeros */
+    sync_file(file);
+    put(file, 10, "zz");
+    expect_stale_states(env, (const char *const[]){"f=12abcdef.. ", "f=12abcdef..zz ",
+                                                   "f=12abcdef..34 ", NULL});
+    fs_close(file);
+}
+
+static void lost_growth_shows_a_pattern_where_nothing_was_removed(void **state)
+{
+    struct fs_file *file = durable(*state, "f", "");
+
+    put(file, 0, "abcd");
+    expect_stale_states(*state,
+                        (const char *const[]){"f= ", "f=abcd ", "f=\xa5\xa5\xa5\xa5 ", NULL});
     fs_close(file);
 }
 
@@ -417,6 +483,36 @@ static void rename_between_folders_has_two_halves(void **state)
     EXPECT_STATES((struct env *)*state, "d/ e/ e/f=1 ");
 }
 
+static void file_that_half_a_rename_left_is_one_under_two_names(void **state)
+{
+    struct env *env = *state;
+    struct fs *fs = NULL;
+    struct fs_file *file = NULL;
+    char text[TEXT_SIZE];
+    struct error err = {0};
+
+    make_dir(env, "d");
+    make_dir(env, "e");
+    sync_dir(env, "");
+    fs_close(durable(env, "d/f", "1"));
+    rename_file(env, "d/f", "e/f");
+    sync_dir(env, "e");
+    size_t count = fs_record_log(env->fs)->count;
+
+    assert_true(
+        text_format(text, sizeof(text), "after %zu of %zu, torn at 4, choice 0x0", count, count));
+    assert_int_equal(fs_cut_rebuild(fs_record_log(env->fs), text, &fs, &err), STATUS_OK);
+    assert_int_equal(fs_open(fs, "d/f", FS_WRITE, &file, &err), STATUS_OK);
+    put(file, 0, "2");
+    fs_close(file);
+    describe(fs, text);
+    assert_string_equal(text, "d/ e/ d/f=2 e/f=2 ");
+    assert_int_equal(fs_remove(fs, "d/f", &err), STATUS_OK);
+    describe(fs, text);
+    assert_string_equal(text, "d/ e/ e/f=2 ");
+    fs_free(fs);
+}
+
 static void removed_name_may_come_back(void **state)
 {
     fs_close(durable(*state, "f", "1"));
@@ -486,6 +582,118 @@ static void what_a_failed_sync_of_a_folder_left_is_never_sure_again(void **state
     fs_close(create(env, "g"));
     sync_dir(env, "");
     EXPECT_STATES(env, "g= ", "f= g= ");
+}
+
+static void failed_write_does_not_write_again_what_was_there(void **state)
+{
+    static char bytes[8192];
+    struct env *env = *state;
+    struct fs_file *file = durable(env, "f", "....");
+    struct error err = {0};
+
+    put(file, 0, "aaaa");
+    faults_arm_point(env->faults, "fs.sync", 1, FAULT_FAIL);
+    assert_int_equal(fs_sync(file, &err), STATUS_UNKNOWN);
+    memset(bytes, 'a', 4);
+    fs_memory_set_space(env->memory, 4096);
+    assert_int_equal(fs_write_at(file, 0, slice_of(bytes, sizeof(bytes)), &err), STATUS_EXHAUSTED);
+    fs_memory_set_space(env->memory, UINT64_MAX);
+    resize(file, 4);
+    sync_file(file);
+    EXPECT_STATES(env, "f=.... ", "f=aaaa ");
+    fs_close(file);
+}
+
+static void what_a_sync_failed_for_may_be_forgotten_at_once(void **state)
+{
+    struct env *env = *state;
+    struct fs_file *file = durable(env, "f", "12345678");
+    struct error err = {0};
+    char text[TEXT_SIZE];
+
+    fs_record_forget_failed(env->fs, true);
+    put(file, 2, "abcdefgh");
+    faults_arm_point(env->faults, "fs.sync", 1, FAULT_FAIL);
+    assert_int_equal(fs_sync(file, &err), STATUS_UNKNOWN);
+    describe(env->fs, text);
+    assert_string_equal(text, "f=12345678.. ");
+    put(file, 0, "xy"); /* that is new, and as good as any */
+    sync_file(file);
+    describe(env->fs, text);
+    assert_string_equal(text, "f=xy345678.. ");
+    EXPECT_STATES(env, "f=xy345678 ", "f=xyab5678 ", "f=xy34cdef ", "f=xyabcdef ", "f=xy345678.. ",
+                  "f=xyab5678.. ", "f=xy34cdef.. ", "f=xyabcdef.. ", "f=xy345678gh ",
+                  "f=xyab5678gh ", "f=xy34cdefgh ", "f=xyabcdefgh ");
+    fs_close(file);
+}
+
+/* --- a sync while others write ----------------------------------------------------------------- */
+
+/* The operations of files in memory, with a sync that waits. */
+static struct {
+    struct fs_ops ops;
+    uv_sem_t entered;
+    uv_sem_t leave;
+} held;
+
+static enum status held_sync(struct fs_file *file, struct error *err)
+{
+    (void)file;
+    (void)err;
+    uv_sem_post(&held.entered);
+    uv_sem_wait(&held.leave);
+    return STATUS_OK;
+}
+
+static enum status held_sync_dir(struct fs *fs, const char *path, struct error *err)
+{
+    (void)fs;
+    (void)path;
+    return held_sync(NULL, err);
+}
+
+static void sync_in_a_thread(void *arg)
+{
+    sync_file(arg);
+}
+
+static void sync_dir_in_a_thread(void *arg)
+{
+    sync_dir(arg, "");
+}
+
+static void write_that_began_after_a_sync_was_called_is_not_durable(void **state)
+{
+    struct env *env = *state;
+    const struct fs_ops *ops = env->memory->ops;
+    struct fs_file *file = durable(env, "f", "....");
+    uv_thread_t thread;
+
+    held.ops = *ops;
+    held.ops.sync = held_sync;
+    held.ops.sync_dir = held_sync_dir;
+    assert_int_equal(uv_sem_init(&held.entered, 0), 0);
+    assert_int_equal(uv_sem_init(&held.leave, 0), 0);
+    env->memory->ops = &held.ops;
+    put(file, 0, "a");
+    assert_int_equal(uv_thread_create(&thread, sync_in_a_thread, file), 0);
+    uv_sem_wait(&held.entered);
+    put(file, 1, "b");
+    uv_sem_post(&held.leave);
+    assert_int_equal(uv_thread_join(&thread), 0);
+    EXPECT_STATES(env, "f=a... ", "f=ab.. ");
+
+    assert_int_equal(uv_thread_create(&thread, sync_dir_in_a_thread, env), 0);
+    uv_sem_wait(&held.entered);
+    make_dir(env, "d");
+    uv_sem_post(&held.leave);
+    assert_int_equal(uv_thread_join(&thread), 0);
+    env->memory->ops = ops;
+    uv_sem_destroy(&held.entered);
+    uv_sem_destroy(&held.leave);
+    sync_file(file);
+    EXPECT_STATES(env, "f=ab.. ", "d/ f=ab.. ");
+    fs_close(file);
 }
 
 /* --- the iterator ----------------------------------------------------------------------------- */
@@ -559,6 +767,133 @@ static void many_atoms_are_tried_in_chosen_ways(void **state)
     assert_int_equal(fs_cut_new(log, log->count, &options, &cut, &err), STATUS_OK);
     assert_int_equal(count_states(cut), 2 + 5 + 5 + 4 + 5);
     fs_cut_free(cut);
+}
+
+enum { TAIL_WRITES = 20 };
+
+/* How far the file at PATH, of TAIL_WRITES cells, is written: how many cells are, and up to where without a
+ * gap. */
+struct tail {
+    unsigned written;
+    unsigned prefix;
+};
+
+static struct tail tail_of(struct fs *fs, const char *path)
+{
+    uint8_t bytes[4 * TAIL_WRITES];
+    struct fs_file *file = NULL;
+    struct error err = {0};
+    struct tail tail = {0};
+
+    assert_int_equal(fs_open(fs, path, FS_READ, &file, &err), STATUS_OK);
+    assert_int_equal(fs_read_exactly_at(file, 0, bytes, sizeof(bytes), &err), STATUS_OK);
+    fs_close(file);
+    for (size_t i = 0; i < TAIL_WRITES; i++)
+        tail.written += bytes[4 * i] == 'x' ? 1 : 0;
+    while (tail.prefix < TAIL_WRITES && bytes[(size_t)4 * tail.prefix] == 'x')
+        tail.prefix++;
+    return tail;
+}
+
+/* Two files with pending writes in turns. */
+static void write_in_turns(struct env *env)
+{
+    struct fs_file *a = durable(env, "a", "");
+    struct fs_file *b = durable(env, "b", "");
+
+    resize(a, (uint64_t)4 * TAIL_WRITES);
+    sync_file(a);
+    resize(b, (uint64_t)4 * TAIL_WRITES);
+    sync_file(b);
+    for (unsigned i = 0; i < TAIL_WRITES; i++) {
+        put(a, (uint64_t)4 * i, "x");
+        put(b, (uint64_t)4 * i, "x");
+    }
+    fs_close(b);
+    fs_close(a);
+}
+
+static void files_lose_their_tails_independently(void **state)
+{
+    struct env *env = *state;
+    struct fs_cut_options options = {.tear_unit = 4, .samples = 100, .seed = 3};
+    struct fs_cut *cut = NULL;
+    struct error err = {0};
+    bool a_alone = false;
+    bool b_alone = false;
+    unsigned apart = 0;
+
+    write_in_turns(env);
+    const struct fs_log *log = fs_record_log(env->fs);
+
+    assert_int_equal(fs_cut_new(log, log->count, &options, &cut, &err), STATUS_OK);
+    assert_true(fs_cut_count(cut) < 400);
+    for (;;) {
+        struct fs *fs = NULL;
+
+        assert_int_equal(fs_cut_next(cut, &fs, &err), STATUS_OK);
+        if (fs == NULL)
+            break;
+        struct tail a = tail_of(fs, "a");
+        struct tail b = tail_of(fs, "b");
+
+        fs_free(fs);
+        a_alone = a_alone || (a.prefix == TAIL_WRITES && b.written == 0);
+        b_alone = b_alone || (b.prefix == TAIL_WRITES && a.written == 0);
+        if (a.written == a.prefix && b.written == b.prefix && a.prefix % TAIL_WRITES != 0 &&
+            b.prefix % TAIL_WRITES != 0 && (a.prefix > b.prefix + 1 || b.prefix > a.prefix + 1))
+            apart++;
+    }
+    fs_cut_free(cut);
+    assert_true(a_alone);
+    assert_true(b_alone);
+    assert_true(apart > 3);
+}
+
+static void names_and_content_are_lost_apart(void **state)
+{
+    static struct states states;
+    struct env *env = *state;
+    struct fs_cut_options options = {.tear_unit = 4, .exhaustive = 1};
+    struct fs_cut *cut = NULL;
+    struct error err = {0};
+
+    fs_close(durable(env, "old", "12345678"));
+    struct fs_file *file = durable(env, "f", "........");
+
+    put(file, 0, "xxxxxxxx");
+    rename_file(env, "old", "new");
+    make_dir(env, "d");
+    fs_close(file);
+    const struct fs_log *log = fs_record_log(env->fs);
+
+    assert_int_equal(fs_cut_new(log, log->count, &options, &cut, &err), STATUS_OK);
+    collect(cut, &states);
+    fs_cut_free(cut);
+    assert_true(find_state(&states, "d/ f=........ new=12345678 ") < states.count);
+    assert_true(find_state(&states, "f=xxxxxxxx old=12345678 ") < states.count);
+}
+
+static void states_at_one_cut_are_limited(void **state)
+{
+    struct env *env = *state;
+    struct error err = {0};
+
+    write_in_turns(env);
+    const struct fs_log *log = fs_record_log(env->fs);
+
+    for (unsigned most = 8; most <= 200; most += 32) {
+        struct fs_cut_options options = {.tear_unit = 4, .samples = 50, .max_states = most};
+        struct fs_cut *cut = NULL;
+
+        assert_int_equal(fs_cut_new(log, log->count, &options, &cut, &err), STATUS_OK);
+        assert_int_equal(fs_cut_count(cut), most < 175 ? most : 175);
+        assert_int_equal(count_states(cut), fs_cut_count(cut));
+        fs_cut_free(cut);
+        assert_int_equal(fs_cut_new(log, log->count - 36, &options, &cut, &err), STATUS_OK);
+        assert_int_equal(fs_cut_count(cut), most < 16 ? most : 16); /* not all 2^4 */
+        fs_cut_free(cut);
+    }
 }
 
 static void state_is_built_again_from_its_name(void **state)
@@ -690,24 +1025,141 @@ static void replay_of_a_beginning_is_the_state_with_all_kept(void **state)
         describe(fs, expected);
         fs_free(fs);
         assert_int_equal(fs_cut_new(log, upto, &options, &cut, &err), STATUS_OK);
-        for (bool first = true;; first = false) {
-            /* With one pending atom the last state keeps it, with more the first keeps all. */
-            fs = NULL;
-            assert_int_equal(fs_cut_next(cut, &fs, &err), STATUS_OK);
-            if (fs == NULL)
-                break;
-            if (!first && fs_cut_pending(cut) > 1) {
-                fs_free(fs);
-                continue;
-            }
-            fs_free(kept);
-            kept = fs;
-        }
+        assert_int_equal(fs_cut_next(cut, &kept, &err), STATUS_OK); /* the first keeps all */
         describe(kept, text);
         assert_string_equal(text, expected);
         fs_free(kept);
         fs_cut_free(cut);
     }
+}
+
+/* Commits of 8 pages each to one log of two files, with a new name now and then. */
+static void live_long(struct env *env, unsigned commits)
+{
+    char page[4097] = "";
+    struct fs_file *files[] = {durable(env, "a", ""), durable(env, "b", "")};
+
+    memset(page, 'p', sizeof(page) - 1);
+    for (unsigned i = 0; i < commits; i++) {
+        for (unsigned k = 0; k < 8; k++)
+            put(files[i % 2], ((uint64_t)i / 2 * 8 + k) * 4096, page);
+        sync_file(files[i % 2]);
+        if (i % 10 == 9) {
+            char path[32];
+
+            assert_true(text_format(path, sizeof(path), "n%u", i));
+            fs_close(create(env, path));
+            sync_dir(env, "");
+        }
+    }
+    fs_close(files[0]);
+    fs_close(files[1]);
+}
+
+static void cuts_one_after_the_other_are_as_each_alone(void **state)
+{
+    struct env *env = *state;
+    struct fs_cut_options options = {.tear_unit = 4, .samples = 5, .max_states = 20, .stale = true};
+    struct error err = {0};
+
+    live(env);
+    make_pending(env, 6);
+    const struct fs_log *log = fs_record_log(env->fs);
+    struct fs_cuts *cuts = fs_cuts_new(log, &options);
+
+    for (size_t upto = 0; upto <= log->count; upto++) {
+        struct fs_cut *cut = fs_cuts_at(cuts, upto);
+        struct fs_cut *alone = NULL;
+        struct fs *fs = NULL;
+        struct fs *again = NULL;
+
+        assert_int_equal(fs_cut_new(log, upto, &options, &alone, &err), STATUS_OK);
+        for (;;) {
+            char text[TEXT_SIZE];
+            char text_again[TEXT_SIZE];
+
+            assert_int_equal(fs_cut_next(cut, &fs, &err), STATUS_OK);
+            assert_int_equal(fs_cut_next(alone, &again, &err), STATUS_OK);
+            assert_int_equal(fs == NULL, again == NULL);
+            if (fs == NULL)
+                break;
+            assert_string_equal(fs_cut_name(cut), fs_cut_name(alone));
+            describe(fs, text);
+            describe(again, text_again);
+            assert_string_equal(text, text_again);
+            fs_free(fs);
+            fs_free(again);
+        }
+        fs_cut_free(alone);
+        fs_cut_free(cut);
+    }
+    fs_cuts_free(cuts);
+}
+
+static void states_live_on_when_the_log_goes_on(void **state)
+{
+    struct env *env = *state;
+    struct fs_cut_options options = {.tear_unit = 4};
+    struct fs *fs = NULL;
+    struct error err = {0};
+    char text[TEXT_SIZE];
+    struct fs_file *file = durable(env, "f", "abcd");
+    size_t upto = fs_record_log(env->fs)->count;
+
+    put(file, 0, "xxxx");
+    sync_file(file);
+    fs_close(file);
+    const struct fs_log *log = fs_record_log(env->fs);
+    struct fs_cuts *cuts = fs_cuts_new(log, &options);
+    struct fs_cut *cut = fs_cuts_at(cuts, upto);
+
+    assert_int_equal(fs_cut_next(cut, &fs, &err), STATUS_OK);
+    fs_cut_free(cut);
+    cut = fs_cuts_at(cuts, log->count);
+    fs_cut_free(cut);
+    fs_cuts_free(cuts);
+    describe(fs, text);
+    assert_string_equal(text, "f=abcd ");
+    fs_free(fs);
+}
+
+static void long_log_is_cut_everywhere(void **state)
+{
+    struct env *env = *state;
+    struct fs_cut_options options = {.samples = 20, .max_states = 30};
+    uint64_t states = 0;
+
+    live_long(env, is_long() ? 480 : 60);
+    const struct fs_log *log = fs_record_log(env->fs);
+    struct fs_cuts *cuts = fs_cuts_new(log, &options);
+
+    for (size_t upto = 0; upto <= log->count; upto++) {
+        struct fs_cut *cut = fs_cuts_at(cuts, upto);
+
+        assert_true(fs_cut_count(cut) <= 30);
+        states += count_states(cut);
+        fs_cut_free(cut);
+    }
+    fs_cuts_free(cuts);
+    print_message("%zu operations, %llu states\n", log->count, (unsigned long long)states);
+    assert_true(states > 10 * log->count);
+}
+
+static void files_in_memory_have_a_largest_size(void **state)
+{
+    const uint64_t most = ((uint64_t)1 << 44) - 4096;
+    struct env *env = *state;
+    struct fs_file *file = create(env, "f");
+    struct error err = {0};
+    uint64_t size = 0;
+
+    resize(file, most);
+    assert_int_equal(fs_resize(file, most + 1, &err), STATUS_EXHAUSTED);
+    assert_int_equal(fs_write_at(file, most, slice_of_text("a"), &err), STATUS_EXHAUSTED);
+    assert_int_equal(fs_write_at(file, most - 1, slice_of_text("ab"), &err), STATUS_EXHAUSTED);
+    assert_int_equal(fs_size(file, &size, &err), STATUS_OK);
+    assert_int_equal(size, most);
+    fs_close(file);
 }
 
 static void what_was_there_before_the_recorder_is_durable(void **state)
@@ -846,6 +1298,9 @@ int main(void)
         TEST(both_syncs_keep_the_file),
         TEST(write_is_torn_at_multiples_of_the_unit),
         TEST(kept_piece_brings_the_size_that_covers_it),
+        TEST(file_may_grow_by_a_part_of_a_write),
+        TEST(lost_growth_may_show_what_was_removed),
+        TEST(lost_growth_shows_a_pattern_where_nothing_was_removed),
         TEST(later_sync_covers_all_earlier_writes),
         TEST(resize_may_be_lost),
         TEST(old_bytes_may_come_back_behind_a_lost_cut),
@@ -855,17 +1310,28 @@ int main(void)
         TEST(rename_over_a_file_leaves_the_old_file_or_the_new),
         TEST(renamed_file_may_have_lost_its_content),
         TEST(rename_between_folders_has_two_halves),
+        TEST(file_that_half_a_rename_left_is_one_under_two_names),
         TEST(removed_name_may_come_back),
         TEST(lost_folder_takes_what_is_in_it_along),
         TEST(folder_made_again_is_another_folder),
         TEST(what_a_failed_sync_left_is_never_sure_again),
         TEST(what_a_failed_sync_of_a_folder_left_is_never_sure_again),
+        TEST(failed_write_does_not_write_again_what_was_there),
+        TEST(what_a_sync_failed_for_may_be_forgotten_at_once),
+        TEST(write_that_began_after_a_sync_was_called_is_not_durable),
         TEST(few_atoms_are_tried_in_all_ways),
         TEST(many_atoms_are_tried_in_chosen_ways),
+        TEST(files_lose_their_tails_independently),
+        TEST(names_and_content_are_lost_apart),
+        TEST(states_at_one_cut_are_limited),
         TEST(state_is_built_again_from_its_name),
         TEST(name_of_no_state_is_refused),
         TEST(replay_does_all_again),
         TEST(replay_of_a_beginning_is_the_state_with_all_kept),
+        TEST(cuts_one_after_the_other_are_as_each_alone),
+        TEST(states_live_on_when_the_log_goes_on),
+        TEST(long_log_is_cut_everywhere),
+        TEST(files_in_memory_have_a_largest_size),
         TEST(what_was_there_before_the_recorder_is_durable),
         TEST(failed_write_is_recorded_with_what_it_left),
         TEST(sync_that_fails_below_is_recorded_as_failed),

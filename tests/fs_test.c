@@ -10,9 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,6 +216,94 @@ static void every_call_fails_on_request_and_changes_nothing(void **state)
     fs_close(file);
 }
 
+static bool exists(struct fs *fs, const char *path)
+{
+    struct fs_file *file = NULL;
+    struct error err = {0};
+    enum status st = fs_open(fs, path, FS_READ, &file, &err);
+
+    fs_close(file);
+    return st == STATUS_OK;
+}
+
+/* ST and ERR are what a call says that FAULT_AFTER hit; disarms. */
+static void assert_done_and_denied(struct env *env, enum status st, const struct error *err)
+{
+    assert_true(faults_fired(env->faults));
+    assert_int_equal(st, STATUS_UNKNOWN);
+    assert_int_equal(err->native, EIO);
+    assert_non_null(strstr(err->text, "the call is done"));
+    faults_arm(env->faults, 0, 0);
+}
+
+static void call_that_fails_afterwards_is_done_all_the_same(void **state)
+{
+    struct env *env = *state;
+    struct fs *fs = env->memory;
+    struct fs_file *opening = NULL;
+    struct fs_names names = {0};
+    char text[64];
+    struct error err = {0};
+
+    faults_arm_point(env->faults, "fs.open", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_open(fs, "file", FS_CREATE, &opening, &err), &err);
+    assert_null(opening);
+    struct fs_file *file = opened(fs, "file", FS_WRITE);
+
+    faults_arm_point(env->faults, "fs.write", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_write_at(file, 0, slice_of_text("text"), &err), &err);
+    content(fs, "file", text);
+    assert_string_equal(text, "text");
+    faults_arm_point(env->faults, "fs.resize", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_resize(file, 2, &err), &err);
+    assert_int_equal(size_of(file), 2);
+    fs_close(file);
+    faults_arm_point(env->faults, "fs.rename", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_rename(fs, "file", "other", &err), &err);
+    assert_true(exists(fs, "other") && !exists(fs, "file"));
+    faults_arm_point(env->faults, "fs.remove", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_remove(fs, "other", &err), &err);
+    assert_false(exists(fs, "other"));
+    faults_arm_point(env->faults, "fs.make_dir", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_make_dir(fs, "dir", &err), &err);
+    ASSERT_OK(fs_list(fs, "dir", &names, &err), &err);
+    fs_names_deinit(&names);
+}
+
+static void sync_dir_that_fails_afterwards_made_the_names_durable(void **state)
+{
+    struct env *env = *state;
+    struct fs_cut_options options = {.tear_unit = 512};
+    struct fs_cut *cut = NULL;
+    struct fs *fs = NULL;
+    struct error err = {0};
+
+    made(env->record, "file", "");
+    faults_arm_point(env->faults, "fs.sync_dir", 1, FAULT_AFTER);
+    assert_done_and_denied(env, fs_sync_dir(env->record, "", &err), &err);
+
+    const struct fs_log *log = fs_record_log(env->record);
+
+    ASSERT_OK(fs_cut_new(log, log->count, &options, &cut, &err), &err);
+    for (;;) {
+        ASSERT_OK(fs_cut_next(cut, &fs, &err), &err);
+        if (fs == NULL)
+            break;
+        assert_true(exists(fs, "file"));
+        fs_free(fs);
+    }
+    fs_cut_free(cut);
+}
+
+static void call_that_cannot_be_says_so_whatever_comes_after(void **state)
+{
+    struct env *env = *state;
+    struct error err = {0};
+
+    faults_arm_point(env->faults, "fs.remove", 1, FAULT_AFTER);
+    assert_int_equal(fs_remove(env->memory, "none", &err), STATUS_NOT_FOUND);
+}
+
 static void every_call_is_one_hit_of_its_point(void **state)
 {
     struct env *env = *state;
@@ -253,6 +339,42 @@ static void short_write_leaves_its_first_half(void **state)
     assert_int_equal(fs_write_at(file, 2, slice_of_text("x"), &err), STATUS_EXHAUSTED);
     assert_int_equal(size_of(file), 2);
     fs_close(file);
+}
+
+/* How many bytes of a write of SIZE bytes are there after a short write that SEED varies. */
+static uint64_t short_end(struct env *env, uint64_t seed, size_t size)
+{
+    static const uint8_t bytes[16] = "0123456789abcdef";
+    struct fs_file *file = opened(env->memory, "file", FS_CREATE);
+    char text[64];
+    struct error err = {0};
+
+    faults_arm_point(env->faults, "fs.write", 1, FAULT_SHORT);
+    faults_vary(env->faults, seed);
+    assert_int_equal(fs_write_at(file, 0, slice_of(bytes, size), &err), STATUS_EXHAUSTED);
+    uint64_t end = size_of(file);
+
+    content(env->memory, "file", text);
+    assert_memory_equal(text, bytes, end);
+    fs_close(file);
+    assert_int_equal(fs_remove(env->memory, "file", &err), STATUS_OK);
+    return end;
+}
+
+static void varied_short_write_ends_at_any_byte_but_the_last(void **state)
+{
+    bool seen[10] = {false};
+
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        uint64_t end = short_end(*state, seed, sizeof(seen));
+
+        assert_true(end < sizeof(seen));
+        assert_int_equal(short_end(*state, seed, sizeof(seen)), end);
+        seen[end] = true;
+        assert_int_equal(short_end(*state, seed, 1), 0);
+    }
+    for (size_t i = 0; i < sizeof(seen); i++)
+        assert_true(seen[i]);
 }
 
 /* Runs WHAT in a child process and returns the signal that ended it; 0: none did. */
@@ -310,6 +432,116 @@ static void torn_write_leaves_whole_sectors_and_kills(void **state)
     }
     /* Sectors 0 to 4, of which 4, 2 and 0 are written: 452, 512 and 12 bytes. */
     assert_int_equal(changed, 452 + 512 + 12);
+}
+
+enum { AREA = 4096 };
+
+/* A torn write of SIZE bytes at OFFSET into zeros, varied by SEED: what the file then holds. */
+static void torn(struct env *env, uint64_t seed, uint64_t offset, size_t size, uint8_t bytes[AREA])
+{
+    struct fs_file *file = opened(env->posix, "torn", FS_CREATE);
+    struct error err = {0};
+    int status = 0;
+
+    memset(bytes, 0, AREA);
+    ASSERT_OK(fs_write_at(file, 0, slice_of(bytes, AREA), &err), &err);
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        memset(bytes, 'n', AREA);
+        faults_arm_point(env->faults, "fs.write", 1, FAULT_TORN);
+        faults_vary(env->faults, seed);
+        DISCARD(fs_write_at(file, offset, slice_of(bytes, size), &err));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ASSERT_OK(fs_read_exactly_at(file, 0, bytes, AREA, &err), &err);
+    fs_close(file);
+    ASSERT_OK(fs_remove(env->posix, "torn", &err), &err);
+}
+
+/* Of the bytes [OFFSET, OFFSET + SIZE) those at multiples of UNIT begin a unit, which is kept or lost: how
+ * many units are kept; FAILS if one is not whole. */
+static size_t kept_units(const uint8_t bytes[AREA], size_t offset, size_t size, size_t unit)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < AREA; i++) {
+        bool inside = i >= offset && i < offset + size;
+        bool begins = i == offset || i % unit == 0;
+
+        if (!inside)
+            assert_int_equal(bytes[i], 0);
+        else if (!begins)
+            assert_int_equal(bytes[i], bytes[i - 1]);
+        else
+            kept += bytes[i] == 'n' ? 1 : 0;
+    }
+    return kept;
+}
+
+static void varied_torn_write_keeps_or_loses_each_sector(void **state)
+{
+    uint8_t bytes[AREA];
+    uint8_t again[AREA];
+    bool counts[5] = {false};  /* of the sectors that are kept */
+    bool kept[5] = {false};    /* that sector was kept once */
+    bool missing[5] = {false}; /* and lost once */
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        torn(*state, seed, TORN_OFFSET, TORN_SIZE, bytes);
+        size_t count = kept_units(bytes, TORN_OFFSET, TORN_SIZE, 512);
+
+        assert_true(count < 5); /* never all */
+        counts[count] = true;
+        for (size_t i = 0; i < 5; i++) {
+            bool there = bytes[i == 0 ? (size_t)TORN_OFFSET : i * 512] == 'n';
+
+            kept[i] = kept[i] || there;
+            missing[i] = missing[i] || !there;
+        }
+    }
+    for (size_t i = 0; i < 5; i++)
+        assert_true(kept[i] && missing[i]);
+    assert_true(counts[0] && counts[1] && counts[2] && counts[3]);
+    torn(*state, 60, TORN_OFFSET, TORN_SIZE, again);
+    assert_memory_equal(bytes, again, AREA);
+}
+
+static void varied_torn_write_of_a_sector_tears_inside_it(void **state)
+{
+    uint8_t bytes[AREA];
+    unsigned none = 0;
+    unsigned whole = 0;
+    unsigned torn_inside = 0;
+    bool finest = false; /* a stretch of 16 bytes */
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        torn(*state, seed, 512, 512, bytes);
+        size_t kept = kept_units(bytes, 512, 512, 16);
+
+        none += kept == 0 ? 1 : 0;
+        whole += kept == 32 ? 1 : 0;
+        torn_inside += kept > 0 && kept < 32 ? 1 : 0;
+        for (size_t i = 512 + 16; i + 16 < 1024; i += 16)
+            finest = finest || (bytes[i] != bytes[i - 16] && bytes[i] != bytes[i + 16]);
+    }
+    assert_true(none > 0);
+    assert_true(whole > 0); /* a sector that is one unit is kept or lost */
+    assert_true(torn_inside > 20);
+    assert_true(finest);
+}
+
+static void varied_torn_write_of_513_bytes_tears_between_sectors_only(void **state)
+{
+    uint8_t bytes[AREA];
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        torn(*state, seed, 512, 513, bytes);
+        assert_true(kept_units(bytes, 512, 513, 512) < 2);
+    }
 }
 
 static void replace_and_be_killed_before_the_rename(struct env *env)
@@ -415,6 +647,33 @@ static void failed_replace_leaves_the_old_or_the_new(void **state)
     uint64_t tried = fail_each(env->faults, all, replace_once, env);
 
     assert_true(tried >= 8); /* at least the calls and the points of fs_replace() itself */
+}
+
+static void replace_that_is_denied_afterwards_leaves_the_old_or_the_new(void **state)
+{
+    static const struct {
+        const char *point;
+        const char *text; /* what is there then */
+    } rows[] = {
+        {"fs.remove", "old"}, {"fs.open", "old"},     {"fs.write", "old"},
+        {"fs.rename", "new"}, {"fs.sync_dir", "new"},
+    };
+    struct env *env = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[64];
+        struct error err = {0};
+
+        ASSERT_OK(fs_replace(env->memory, "file", slice_of_text("old"), &err), &err);
+        made(env->memory, "file.new", "left by a crash");
+        faults_arm_point(env->faults, rows[i].point, 1, FAULT_AFTER);
+        assert_done_and_denied(env, fs_replace(env->memory, "file", slice_of_text("new"), &err),
+                               &err);
+        content(env->memory, "file", text);
+        assert_string_equal(text, rows[i].text);
+        content(env->memory, "file.new", text);
+        assert_string_equal(text, "none");
+    }
 }
 
 static void replace_survives_every_power_cut(void **state)
@@ -609,21 +868,18 @@ static void links_are_not_followed(void **state)
 static void only_regular_files_are_opened(void **state)
 {
     struct env *env = *state;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     char path[512];
     struct fs_file *file = NULL;
     struct error err = {0};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     real_path(env, "fifo", path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_true(text_format(address.sun_path, sizeof(address.sun_path), "%s/socket", env->folder));
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    real_path(env, "socket", path); /* not by bind(): its paths have 107 bytes at most */
+    assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
     assert_int_equal(fs_open(env->posix, "fifo", FS_READ, &file, &err), STATUS_PRECONDITION);
     assert_int_equal(fs_open(env->posix, "fifo", FS_WRITE, &file, &err), STATUS_PRECONDITION);
     assert_int_equal(fs_open(env->posix, "socket", FS_READ, &file, &err), STATUS_PRECONDITION);
     assert_null(file);
-    assert_int_equal(close(fd), 0);
 }
 
 static void missing_folder_makes_no_file_system(void **state)
@@ -745,7 +1001,8 @@ static void no_memory_is_an_error_and_no_more(void **state)
 {
     struct env *env = *state;
 
-    assert_true(fail_each(env->faults, FAULT_ALLOC, live_once, env) > 20);
+    /* In memory: what the real thing allocates too, the open file and the names of a list. */
+    assert_true(fail_each(env->faults, FAULT_ALLOC, live_once, env) > 4);
     assert_true(fail_each(env->faults, FAULT_ALLOC, live_once_on_a_real_folder, env) > 4);
 }
 
@@ -797,13 +1054,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_call_fails_on_request_and_changes_nothing),
+        TEST(call_that_fails_afterwards_is_done_all_the_same),
+        TEST(sync_dir_that_fails_afterwards_made_the_names_durable),
+        TEST(call_that_cannot_be_says_so_whatever_comes_after),
         TEST(every_call_is_one_hit_of_its_point),
         TEST(short_write_leaves_its_first_half),
+        TEST(varied_short_write_ends_at_any_byte_but_the_last),
         TEST(torn_write_leaves_whole_sectors_and_kills),
+        TEST(varied_torn_write_keeps_or_loses_each_sector),
+        TEST(varied_torn_write_of_a_sector_tears_inside_it),
+        TEST(varied_torn_write_of_513_bytes_tears_between_sectors_only),
         TEST(killed_replace_leaves_the_old_or_the_new),
         TEST(power_goes_off_for_good),
         TEST(real_folder_cannot_lose_its_power),
         TEST(failed_replace_leaves_the_old_or_the_new),
+        TEST(replace_that_is_denied_afterwards_leaves_the_old_or_the_new),
         TEST(replace_survives_every_power_cut),
         TEST(replace_needs_room_for_its_suffix),
         TEST(parent_is_what_is_before_the_last_slash),

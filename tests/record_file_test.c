@@ -1,6 +1,7 @@
 /* Promised records survive: every operation of a run is a place where the power may go, and every legal
  * loss is tried (tests/support/fs_cut.h). tests/support/record_file.h is the subject and the example. */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static const struct record_file_options small = {.segment_size = 160};
 struct env {
     struct faults *faults;
     struct fs *fs; /* in memory, with the folder "log" */
+    bool forgets;  /* what a sync failed for is gone at once: fs_record_forget_failed() */
 };
 
 static int set_up(void **state)
@@ -55,7 +57,9 @@ static int tear_down(void **state)
 /* More of everything, for the night. */
 static bool is_long(void)
 {
-    return getenv("TIDEMARK_TEST_LONG") != NULL; /* NOLINT(concurrency-mt-unsafe): one thread */
+    const char *text = getenv("TIDEMARK_TEST_LONG"); /* NOLINT(concurrency-mt-unsafe): one thread */
+
+    return text != NULL && strcmp(text, "1") == 0;
 }
 
 static void report(const char *what, const struct record_findings *findings)
@@ -76,6 +80,7 @@ static void explore_script(struct env *env, const char *script, unsigned skip,
     options.skip = skip;
     struct record_run *run = record_run_new(env->faults, options);
 
+    fs_record_forget_failed(run->fs, env->forgets);
     record_run_do(run, script, findings);
     record_run_explore(run, run->start, record_run_length(run), cut, deep, findings);
     if (skip == 0 && findings->violations > before) {
@@ -358,6 +363,23 @@ static void promised_records_survive_every_power_cut(void **state)
     assert_true(findings.states > 5000);
 }
 
+static void stale_bytes_are_no_records(void **state)
+{
+    static const char *const scripts[] = {"raassaaasadasaraasaaasrrasdas",
+                                          "raaaasdaaaasdaaaasdrasras"};
+    struct fs_cut_options cut = {.tear_unit = 16,
+                                 .exhaustive = is_long() ? 11 : 7,
+                                 .samples = 30,
+                                 .stale = true};
+    struct record_findings findings = {0};
+
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
+        explore_script(*state, scripts[i], 0, &cut, 97, &findings);
+    report("stale", &findings);
+    assert_int_equal(findings.violations, 0);
+    assert_true(findings.states > 5000);
+}
+
 static const char *const failure_scripts[] = {
     "raasaaSsaasraas",      /* a failed sync; the process goes on */
     "raasaSsrasr",          /* it ends, and the next one opens */
@@ -370,16 +392,32 @@ static const char *const failure_scripts[] = {
     "rDrSrasDrras",         /* an opening that failed */
 };
 
-static void promised_records_survive_failed_syncs_and_power_cuts(void **state)
+static void explore_failures(struct env *env, bool stale)
 {
-    struct fs_cut_options cut = {.tear_unit = 32, .exhaustive = is_long() ? 11 : 7, .samples = 10};
+    struct fs_cut_options cut = {.tear_unit = 32,
+                                 .exhaustive = is_long() ? 11 : 7,
+                                 .samples = 10,
+                                 .stale = stale};
     struct record_findings findings = {0};
 
     for (size_t i = 0; i < sizeof(failure_scripts) / sizeof(failure_scripts[0]); i++)
-        explore_script(*state, failure_scripts[i], 0, &cut, 0, &findings);
+        explore_script(env, failure_scripts[i], 0, &cut, 0, &findings);
     report("failures", &findings);
     assert_int_equal(findings.violations, 0);
     assert_true(findings.states > 5000);
+}
+
+static void promised_records_survive_failed_syncs_and_power_cuts(void **state)
+{
+    explore_failures(*state, false);
+}
+
+static void promised_records_survive_failed_syncs_that_forget(void **state)
+{
+    struct env *env = *state;
+
+    env->forgets = true;
+    explore_failures(env, true);
 }
 
 /* LENGTH random steps, with at most four faults. */
@@ -407,7 +445,8 @@ static void promised_records_survive_random_lives(void **state)
     struct random_seeded random = random_seeded_of(seed);
     struct fs_cut_options cut = {.exhaustive = 5, .samples = 8, .seed = seed};
     struct record_findings findings = {0};
-    unsigned lives = is_long() ? 400 : 30;
+    unsigned lives = is_long() ? 400 : 24;
+    struct env *env = *state;
 
     for (unsigned i = 0; i < lives; i++) {
         static const uint32_t tears[] = {4, 16, 64, 512};
@@ -415,7 +454,9 @@ static void promised_records_survive_random_lives(void **state)
 
         random_script(&random, script, 24);
         cut.tear_unit = tears[i % 4];
-        explore_script(*state, script, 0, &cut, 251, &findings);
+        cut.stale = i / 4 % 2 == 1;
+        env->forgets = i / 8 % 2 == 1;
+        explore_script(env, script, 0, &cut, 251, &findings);
         if (findings.violations > 0)
             break;
     }
@@ -443,6 +484,7 @@ static void live_with_failure(void *arg, uint64_t n)
     faults_arm(faults, 0, 0); /* not while the run is set up */
     struct record_run *run = record_run_new(faults, small);
 
+    fs_record_forget_failed(run->fs, failing->env->forgets);
     faults_arm(faults, failing->classes, n);
     record_run_do(run, script, &failing->findings);
     faults_arm(faults, 0, 0);
@@ -471,6 +513,9 @@ static void promises_hold_whatever_io_fails(void **state)
     assert_int_equal(failing.findings.violations, 0);
     assert_true(tried > 50);
     assert_true(failing.failed > tried / 2);
+    failing.env->forgets = true;
+    assert_int_equal(fail_each(failing.env->faults, FAULT_IO, live_with_failure, &failing), tried);
+    assert_int_equal(failing.findings.violations, 0);
 }
 
 static void promises_hold_whatever_allocation_fails(void **state)
@@ -540,8 +585,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(promised_records_survive_every_power_cut, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(stale_bytes_are_no_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(promised_records_survive_failed_syncs_and_power_cuts,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(promised_records_survive_failed_syncs_that_forget, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(promised_records_survive_random_lives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(promises_hold_whatever_io_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(promises_hold_whatever_allocation_fails, set_up, tear_down),

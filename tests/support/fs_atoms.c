@@ -1,140 +1,160 @@
 #include "tests/support/fs_atoms.h"
 
-#include "base/memory.h"
+#include <string.h>
+
+#include "base/invariant.h"
+#include "tests/support/double_heap.h"
 
 bool fs_atom_is_content(enum fs_atom_kind kind)
 {
     return kind == FS_ATOM_GROW || kind == FS_ATOM_PIECE || kind == FS_ATOM_RESIZE;
 }
 
-static enum status add_atom(struct fs_atoms *atoms, struct fs_atom atom, struct error *err)
+/* An atom of the operation that comes next. */
+static void add_atom(struct fs_atoms *atoms, struct fs_atom atom)
 {
     if (atoms->count == atoms->room) {
-        size_t room = atoms->room == 0 ? 64 : atoms->room * 2;
-        struct fs_atom *list = memory_resize(atoms->list, room, sizeof(*list));
-
-        if (list == NULL)
-            return error_set_no_memory(err, room * sizeof(*list), "atoms");
-        atoms->list = list;
-        atoms->room = room;
+        atoms->room = atoms->room == 0 ? 64 : atoms->room * 2;
+        atoms->list = double_resize(atoms->list, atoms->room, sizeof(*atoms->list));
     }
+    atom.position = atoms->upto;
+    atom.op = &atoms->log->ops[atoms->upto];
     atoms->list[atoms->count] = atom;
     atoms->count++;
-    return STATUS_OK;
 }
 
-static enum status add_write(struct fs_atoms *atoms, const struct fs_op *op, uint64_t file_size,
-                             uint32_t tear, struct error *err)
+static uint64_t piece_size(uint64_t start, uint64_t end, uint32_t tear)
 {
-    struct fs_atom atom = {.op = op, .owner = op->node};
+    uint64_t room = tear - start % tear;
+
+    return end - start < room ? end - start : room;
+}
+
+/* A file grows as its pieces are written: it may end behind any of them. */
+static void add_write(struct fs_atoms *atoms, const struct fs_op *op)
+{
+    uint64_t *file_size = &atoms->sizes[op->node];
     uint64_t end = op->offset + op->size;
-    enum status st = STATUS_OK;
+    uint64_t size = 0;
 
-    if (end > file_size) {
-        atom.kind = FS_ATOM_GROW;
-        atom.size = end;
-        st = add_atom(atoms, atom, err);
+    for (uint64_t start = op->offset; start < end; start += size) {
+        size = piece_size(start, end, atoms->tear);
+        if (start + size > *file_size)
+            add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_GROW,
+                                             .owner = op->node,
+                                             .size = start + size});
     }
-    atom.kind = FS_ATOM_PIECE;
-    for (uint64_t start = op->offset; st == STATUS_OK && start < end; start += atom.size) {
-        uint64_t room = tear - start % tear;
-
-        atom.offset = start;
-        atom.size = end - start < room ? end - start : room;
-        st = add_atom(atoms, atom, err);
+    for (uint64_t start = op->offset; start < end; start += size) {
+        size = piece_size(start, end, atoms->tear);
+        add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_PIECE,
+                                         .owner = op->node,
+                                         .offset = start,
+                                         .size = size});
     }
-    return st;
+    *file_size = end > *file_size ? end : *file_size;
 }
 
-static enum status add_rename(struct fs_atoms *atoms, const struct fs_op *op, struct error *err)
+static void add_rename(struct fs_atoms *atoms, const struct fs_op *op)
 {
-    struct fs_atom half = {.kind = FS_ATOM_LINK, .op = op, .owner = op->dir_to};
-
     if (op->dir == op->dir_to) {
-        half.kind = FS_ATOM_RENAME;
-        return add_atom(atoms, half, err);
+        add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_RENAME, .owner = op->dir});
+        return;
     }
-    enum status st = add_atom(atoms, half, err);
-
-    half.kind = FS_ATOM_UNLINK;
-    half.owner = op->dir;
-    return st == STATUS_OK ? add_atom(atoms, half, err) : st;
+    add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_LINK, .owner = op->dir_to});
+    add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_UNLINK, .owner = op->dir});
 }
 
-/* A sync of OWNER: of the content, if it is a file, of the names, if it is a folder. */
-static void settle(struct fs_atoms *atoms, uint64_t owner, bool failed)
+/* A sync of a file's content or of a folder's names. What began after it was called it need not have
+ * seen; but when it fails, that may be lost as well. */
+static void settle(struct fs_atoms *atoms, const struct fs_op *sync)
 {
     for (size_t i = 0; i < atoms->count; i++) {
         struct fs_atom *atom = &atoms->list[i];
 
-        if (atom->owner != owner || atom->durable)
+        if (atom->owner != sync->node || atom->durable)
             continue;
-        if (failed)
+        if (sync->failed)
             atom->stuck = true;
-        else if (!atom->stuck)
+        else if (!atom->stuck && atom->position < sync->covers)
             atom->durable = true;
     }
 }
 
-/* SIZES: of all files, as the process sees them. */
-static enum status add_op(struct fs_atoms *atoms, const struct fs_op *op, uint64_t *sizes,
-                          uint32_t tear, struct error *err)
+static void fold_all(struct fs_atoms *atoms, void (*fold)(void *arg, const struct fs_atom *atom),
+                     void *arg)
 {
-    struct fs_atom atom = {.op = op, .owner = op->dir};
-    enum status st = STATUS_OK;
+    size_t kept = 0;
 
+    memset(atoms->blocked, 0, (size_t)atoms->log->node_count + 1);
+    for (size_t i = 0; i < atoms->count; i++) {
+        const struct fs_atom *atom = &atoms->list[i];
+
+        if (atom->durable && !atoms->blocked[atom->owner]) {
+            fold(arg, atom);
+            continue;
+        }
+        atoms->blocked[atom->owner] = true;
+        atoms->list[kept] = *atom;
+        kept++;
+    }
+    atoms->count = kept;
+}
+
+static void add_op(struct fs_atoms *atoms, const struct fs_op *op)
+{
     switch (op->kind) {
     case FS_OP_CREATE:
     case FS_OP_MAKE_DIR:
-        atom.kind = FS_ATOM_LINK;
-        return add_atom(atoms, atom, err);
+        add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_LINK, .owner = op->dir});
+        return;
     case FS_OP_REMOVE:
-        atom.kind = FS_ATOM_UNLINK;
-        return add_atom(atoms, atom, err);
+        add_atom(atoms, (struct fs_atom){.kind = FS_ATOM_UNLINK, .owner = op->dir});
+        return;
     case FS_OP_RENAME:
-        return add_rename(atoms, op, err);
+        add_rename(atoms, op);
+        return;
     case FS_OP_WRITE:
-        st = add_write(atoms, op, sizes[op->node], tear, err);
-        if (op->offset + op->size > sizes[op->node])
-            sizes[op->node] = op->offset + op->size;
-        return st;
+        add_write(atoms, op);
+        return;
     case FS_OP_RESIZE:
-        if (sizes[op->node] == op->size)
-            return STATUS_OK;
-        atom =
-            (struct fs_atom){.kind = FS_ATOM_RESIZE, .op = op, .owner = op->node, .size = op->size};
-        sizes[op->node] = op->size;
-        return add_atom(atoms, atom, err);
+        if (atoms->sizes[op->node] != op->size)
+            add_atom(atoms,
+                     (struct fs_atom){.kind = FS_ATOM_RESIZE, .owner = op->node, .size = op->size});
+        atoms->sizes[op->node] = op->size;
+        return;
     case FS_OP_SYNC:
     case FS_OP_SYNC_DIR:
-        settle(atoms, op->node, op->failed);
-        return STATUS_OK;
+        settle(atoms, op);
+        return;
     }
-    return error_set(err, STATUS_INTERNAL, "no such operation");
 }
 
-enum status fs_atoms_find(const struct fs_log *log, size_t upto, uint32_t tear,
-                          struct fs_atoms *ret_atoms, struct error *err)
+void fs_atoms_init(struct fs_atoms *atoms, const struct fs_log *log, uint32_t tear)
 {
-    uint64_t *sizes = memory_new((size_t)log->node_count + 1, sizeof(*sizes));
-    struct fs_atoms atoms = {0};
-    enum status st = STATUS_OK;
+    size_t nodes = (size_t)log->node_count + 1;
 
-    if (sizes == NULL)
-        return error_set_no_memory(err, (size_t)log->node_count * sizeof(*sizes), "sizes");
-    for (size_t i = 0; st == STATUS_OK && i < upto; i++)
-        st = add_op(&atoms, &log->ops[i], sizes, tear, err);
-    memory_free(sizes);
-    if (st != STATUS_OK) {
-        fs_atoms_deinit(&atoms);
-        return st;
-    }
-    *ret_atoms = atoms;
-    return STATUS_OK;
+    *atoms = (struct fs_atoms){.log = log, .tear = tear};
+    atoms->sizes = double_new(nodes, sizeof(*atoms->sizes));
+    atoms->blocked = double_new(nodes, sizeof(*atoms->blocked));
 }
 
 void fs_atoms_deinit(struct fs_atoms *atoms)
 {
-    memory_free(atoms->list);
+    double_free(atoms->list);
+    double_free(atoms->sizes);
+    double_free(atoms->blocked);
     *atoms = (struct fs_atoms){0};
+}
+
+void fs_atoms_advance(struct fs_atoms *atoms, size_t upto,
+                      void (*fold)(void *arg, const struct fs_atom *atom), void *arg)
+{
+    INVARIANT(upto >= atoms->upto && upto <= atoms->log->count);
+    for (; atoms->upto < upto; atoms->upto++) {
+        const struct fs_op *op = &atoms->log->ops[atoms->upto];
+
+        add_op(atoms, op);
+        if ((op->kind == FS_OP_SYNC || op->kind == FS_OP_SYNC_DIR) && !op->failed)
+            fold_all(atoms, fold, arg);
+    }
 }

@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "base/invariant.h"
-#include "base/memory.h"
 #include "base/text.h"
+#include "tests/support/double_heap.h"
 
 static void op_deinit(struct fs_op *op)
 {
-    memory_free(op->path);
-    memory_free(op->path_to);
-    memory_free(op->data);
+    double_free(op->path);
+    double_free(op->path_to);
+    double_free(op->data);
     *op = (struct fs_op){0};
 }
 
@@ -19,7 +19,7 @@ void fs_log_deinit(struct fs_log *log)
 {
     for (size_t i = 0; i < log->room; i++) /* with the one that is only prepared */
         op_deinit(&log->ops[i]);
-    memory_free(log->ops);
+    double_free(log->ops);
     *log = (struct fs_log){0};
 }
 
@@ -57,39 +57,29 @@ static uint64_t dir_of(const struct fs_log *log, const char *path)
     return fs_log_node(log, dir, &node) ? node : 0;
 }
 
-static enum status make_room(struct fs_log *log, struct error *err)
+static void make_room(struct fs_log *log)
 {
-    if (log->count < log->room)
-        return STATUS_OK;
     size_t room = log->room == 0 ? 64 : log->room * 2;
-    struct fs_op *ops = memory_resize(log->ops, room, sizeof(*ops));
 
-    if (ops == NULL)
-        return error_set_no_memory(err, room * sizeof(*ops), "operations");
-    memset(ops + log->room, 0, (room - log->room) * sizeof(*ops));
-    log->ops = ops;
+    if (log->count < log->room)
+        return;
+    log->ops = double_resize(log->ops, room, sizeof(*log->ops));
+    memset(log->ops + log->room, 0, (room - log->room) * sizeof(*log->ops));
     log->room = room;
-    return STATUS_OK;
 }
 
-enum status fs_log_prepare(struct fs_log *log, enum fs_op_kind kind, const char *path,
-                           const char *path_to, struct slice data, struct fs_op **ret_op,
-                           struct error *err)
+struct fs_op *fs_log_prepare(struct fs_log *log, enum fs_op_kind kind, const char *path,
+                             const char *path_to, struct slice data)
 {
-    enum status st = make_room(log, err);
-
-    if (st != STATUS_OK)
-        return st;
+    make_room(log);
     struct fs_op *op = &log->ops[log->count];
 
     op_deinit(op);
     op->kind = kind;
-    op->path = memory_copy_text(path);
-    op->path_to = path_to == NULL ? NULL : memory_copy_text(path_to);
-    op->data = data.size == 0 ? NULL : memory_new(data.size, 1);
-    if (op->path == NULL || (path_to != NULL && op->path_to == NULL) ||
-        (data.size > 0 && op->data == NULL))
-        return error_set_no_memory(err, strlen(path) + data.size, "an operation");
+    op->covers = log->count;
+    op->path = double_copy_text(path);
+    op->path_to = path_to == NULL ? NULL : double_copy_text(path_to);
+    op->data = data.size == 0 ? NULL : double_new(data.size, 1);
     if (data.size > 0)
         memcpy(op->data, data.data, data.size);
     op->size = data.size;
@@ -99,8 +89,7 @@ enum status fs_log_prepare(struct fs_log *log, enum fs_op_kind kind, const char 
         op->node = log->node_count + 1;
     else if (!fs_log_node(log, path, &op->node))
         op->node = 0; /* the operation will fail */
-    *ret_op = op;
-    return STATUS_OK;
+    return op;
 }
 
 void fs_log_commit(struct fs_log *log)
@@ -117,16 +106,14 @@ void fs_log_commit(struct fs_log *log)
 static enum status import_content(struct fs_log *log, struct fs_file *file, const char *path,
                                   struct error *err)
 {
-    enum { PART_MAX = 1 << 16 };
+    enum { PART_MAX = 1 << 14 };
 
-    uint8_t *part = memory_new(1, PART_MAX);
-    struct fs_op *op = NULL;
+    uint8_t part[PART_MAX];
     uint64_t position = 0;
     uint64_t end = 0;
-    enum status st = STATUS_OK;
+    uint64_t file_size = 0;
+    enum status st = fs_size(file, &file_size, err);
 
-    if (part == NULL)
-        return error_set_no_memory(err, PART_MAX, "a part of a file");
     while (st == STATUS_OK) {
         struct error at_end = {0};
         size_t size = 0;
@@ -142,34 +129,23 @@ static enum status import_content(struct fs_log *log, struct fs_file *file, cons
             st = fs_read_at(file, position, part,
                             end - position < PART_MAX ? (size_t)(end - position) : PART_MAX, &size,
                             err);
-        if (st == STATUS_OK)
-            st = fs_log_prepare(log, FS_OP_WRITE, path, NULL, slice_of(part, size), &op, err);
         if (st == STATUS_OK) {
-            INVARIANT(op != NULL); /* for the analyzer: an error is never STATUS_OK */
-            op->offset = position;
+            fs_log_prepare(log, FS_OP_WRITE, path, NULL, slice_of(part, size))->offset = position;
             fs_log_commit(log);
             position += size;
         }
     }
-    memory_free(part);
-    if (st == STATUS_OK)
-        st = fs_log_prepare(log, FS_OP_RESIZE, path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = fs_size(file, &op->size, err);
-    if (st == STATUS_OK)
-        fs_log_commit(log);
-    return st;
+    if (st != STATUS_OK)
+        return st;
+    fs_log_prepare(log, FS_OP_RESIZE, path, NULL, slice_of(NULL, 0))->size = file_size;
+    fs_log_commit(log);
+    return STATUS_OK;
 }
 
-static enum status commit_plain(struct fs_log *log, enum fs_op_kind kind, const char *path,
-                                struct error *err)
+static void commit_plain(struct fs_log *log, enum fs_op_kind kind, const char *path)
 {
-    struct fs_op *op = NULL;
-    enum status st = fs_log_prepare(log, kind, path, NULL, slice_of(NULL, 0), &op, err);
-
-    if (st == STATUS_OK)
-        fs_log_commit(log);
-    return st;
+    (void)fs_log_prepare(log, kind, path, NULL, slice_of(NULL, 0)); /* complete as it is */
+    fs_log_commit(log);
 }
 
 /* The file or folder at PATH; a folder's path goes to DIRS, to be imported in its turn. */
@@ -181,18 +157,17 @@ static enum status import_one(struct fs_log *log, struct fs *fs, const char *pat
     enum status st = fs_open(fs, path, FS_READ, &file, &opening);
 
     if (st == STATUS_PRECONDITION) {
-        st = commit_plain(log, FS_OP_MAKE_DIR, path, err);
-        return st == STATUS_OK ? fs_names_add(dirs, path, err) : st;
+        commit_plain(log, FS_OP_MAKE_DIR, path);
+        return fs_names_add(dirs, path, err);
     }
     if (st != STATUS_OK) {
         *err = opening;
         return st;
     }
-    st = commit_plain(log, FS_OP_CREATE, path, err);
+    commit_plain(log, FS_OP_CREATE, path);
+    st = import_content(log, file, path, err);
     if (st == STATUS_OK)
-        st = import_content(log, file, path, err);
-    if (st == STATUS_OK)
-        st = commit_plain(log, FS_OP_SYNC, path, err);
+        commit_plain(log, FS_OP_SYNC, path);
     fs_close(file);
     return st;
 }
@@ -213,7 +188,7 @@ static enum status import_dir(struct fs_log *log, struct fs *fs, const char *dir
             st = error_set(err, STATUS_INVALID, "a path too long in %s", dir);
     }
     if (st == STATUS_OK)
-        st = commit_plain(log, FS_OP_SYNC_DIR, dir, err);
+        commit_plain(log, FS_OP_SYNC_DIR, dir);
     fs_names_deinit(&names);
     return st;
 }
@@ -258,12 +233,9 @@ static enum status replay_op(const struct fs_op *op, struct fs *fs, struct fs_fi
 
 enum status fs_log_replay(const struct fs_log *log, size_t upto, struct fs *fs, struct error *err)
 {
-    struct fs_file **files = memory_new((size_t)log->node_count + 1, sizeof(struct fs_file *));
+    struct fs_file **files = double_new((size_t)log->node_count + 1, sizeof(struct fs_file *));
     enum status st = STATUS_OK;
 
-    if (files == NULL)
-        return error_set_no_memory(err, (size_t)log->node_count * sizeof(struct fs_file *),
-                                   "open files");
     INVARIANT(upto <= log->count);
     for (size_t i = 0; st == STATUS_OK && i < upto; i++) {
         st = replay_op(&log->ops[i], fs, files, err);
@@ -272,7 +244,7 @@ enum status fs_log_replay(const struct fs_log *log, size_t upto, struct fs *fs, 
     }
     for (uint64_t node = 0; node <= log->node_count; node++)
         fs_close(files[node]);
-    memory_free(files);
+    double_free(files);
     return st;
 }
 

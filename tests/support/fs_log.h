@@ -28,9 +28,11 @@ enum fs_op_kind {
 
 struct fs_op {
     enum fs_op_kind kind;
-    bool failed;     /* a sync that failed; of what else fails, only what it did is recorded */
-    uint64_t node;   /* the file or folder that it is about */
-    uint64_t dir;    /* create, make_dir, rename, remove: the folder that holds PATH */
+    bool failed;   /* a sync that failed; of what else fails, only what it did is recorded */
+    size_t covers; /* sync, sync_dir: the log's count when it was called; it makes durable what the
+                        operations before that did */
+    uint64_t node; /* the file or folder that it is about */
+    uint64_t dir;  /* create, make_dir, rename, remove: the folder that holds PATH */
     uint64_t dir_to; /* rename */
     char *path;      /* of a file that is open: the name that it was opened by */
     char *path_to;   /* rename */
@@ -51,16 +53,15 @@ void fs_log_deinit(struct fs_log *log);
 
 /* Gets ready one more operation, with copies of PATH, PATH_TO (or NULL) and DATA, and with the folders
  * and the node that these names stand for. It is in the log once fs_log_commit() is called, which
- * cannot fail; another fs_log_prepare() forgets it. *ret_op is good until then. */
-NODISCARD enum status fs_log_prepare(struct fs_log *log, enum fs_op_kind kind, const char *path,
-                                     const char *path_to, struct slice data, struct fs_op **ret_op,
-                                     struct error *err);
+ * cannot fail; another fs_log_prepare() forgets it. The operation is good until then. */
+struct fs_op *fs_log_prepare(struct fs_log *log, enum fs_op_kind kind, const char *path,
+                             const char *path_to, struct slice data);
 void fs_log_commit(struct fs_log *log);
 
 /* The node that has the name PATH at the end of the log; false: none. */
 bool fs_log_node(const struct fs_log *log, const char *path, uint64_t *ret_node);
 
-/* Puts all that FS holds into the log, as made, written and synced. */
+/* Puts all that FS holds into the log, as made, written and synced. A file with two names becomes two. */
 NODISCARD enum status fs_log_import(struct fs_log *log, struct fs *fs, struct error *err);
 
 /* Does the first UPTO operations again, on FS, as a process does them: nothing is lost. */

@@ -8,12 +8,16 @@
 
 #include "base/invariant.h"
 #include "base/memory.h"
+#include "tests/support/double_heap.h"
 #include "tests/support/sparse.h"
+
+/* The largest file that ext4 has with blocks of 4 KiB; others have more, or less. */
+static const uint64_t file_size_max = ((uint64_t)1 << 44) - 4096;
 
 /* A file or a folder; lives while it has a name or is open. */
 struct node {
     bool is_dir;
-    bool named;
+    unsigned names; /* two: fs_memory_put_link() */
     unsigned opens;
     struct sparse bytes; /* of a file */
 };
@@ -50,10 +54,10 @@ static struct memory_file *file_of(struct fs_file *file)
 
 static void node_release(struct memory_fs *fs, struct node *node)
 {
-    if (node->named || node->opens > 0)
+    if (node->names > 0 || node->opens > 0)
         return;
     sparse_resize(&node->bytes, &fs->space, 0);
-    memory_free(node);
+    double_free(node);
 }
 
 /* The index of the first name at or behind the LENGTH bytes at PATH. */
@@ -132,30 +136,21 @@ static enum status check_dir(const struct memory_fs *fs, const char *path, struc
 }
 
 /* Gives NODE the free name PATH. */
-static enum status add_name(struct memory_fs *fs, const char *path, struct node *node,
-                            struct error *err)
+static void add_name(struct memory_fs *fs, const char *path, struct node *node)
 {
+    size_t size = strlen(path) + 1;
+
     if (fs->name_count == fs->name_room) {
-        size_t room = fs->name_room == 0 ? 8 : fs->name_room * 2;
-        struct name *names = memory_resize(fs->names, room, sizeof(*names));
-
-        if (names == NULL)
-            return error_set_no_memory(err, room * sizeof(*names), "names");
-        fs->names = names;
-        fs->name_room = room;
+        fs->name_room = fs->name_room == 0 ? 8 : fs->name_room * 2;
+        fs->names = double_resize(fs->names, fs->name_room, sizeof(struct name));
     }
-    char *copy = memory_copy_text(path);
-
-    if (copy == NULL)
-        return error_set_no_memory(err, strlen(path) + 1, "a name");
-    size_t index = name_index(fs, path, strlen(path) + 1);
+    size_t index = name_index(fs, path, size);
 
     memmove(fs->names + index + 1, fs->names + index,
             (fs->name_count - index) * sizeof(struct name));
-    fs->names[index] = (struct name){.path = copy, .node = node};
+    fs->names[index] = (struct name){.path = double_copy_text(path), .node = node};
     fs->name_count++;
-    node->named = true;
-    return STATUS_OK;
+    node->names++;
 }
 
 /* Takes the name PATH, which is there, from its node. */
@@ -165,11 +160,11 @@ static void take_name(struct memory_fs *fs, const char *path)
     struct node *node = fs->names[index].node;
 
     INVARIANT(strcmp(fs->names[index].path, path) == 0);
-    memory_free(fs->names[index].path);
+    double_free(fs->names[index].path);
     memmove(fs->names + index, fs->names + index + 1,
             (fs->name_count - index - 1) * sizeof(struct name));
     fs->name_count--;
-    node->named = false;
+    node->names--;
     node_release(fs, node);
 }
 
@@ -182,16 +177,10 @@ static enum status make_node(struct memory_fs *fs, const char *path, bool is_dir
         return st;
     if (lookup(fs, path, strlen(path)) != NULL)
         return error_set_errno(err, EEXIST, "make");
-    struct node *node = memory_new(1, sizeof(*node));
+    struct node *node = double_new(1, sizeof(*node));
 
-    if (node == NULL)
-        return error_set_no_memory(err, sizeof(*node), "a file");
     node->is_dir = is_dir;
-    st = add_name(fs, path, node, err);
-    if (st != STATUS_OK) {
-        memory_free(node);
-        return st;
-    }
+    add_name(fs, path, node);
     *ret_node = node;
     return STATUS_OK;
 }
@@ -218,30 +207,25 @@ static enum status open_node(struct memory_fs *fs, const char *path, enum fs_mod
 static enum status memory_open(struct fs *fs, const char *path, enum fs_mode mode,
                                struct fs_file **ret_file, struct error *err)
 {
+    /* The one thing that may be wanting here: the real file systems have to allocate it, too. */
     struct memory_file *file = memory_new(1, sizeof(*file));
-    char *copy = memory_copy_text(path);
-    enum status st = STATUS_OK;
 
-    if (file == NULL || copy == NULL) {
-        st = error_set_no_memory(err, sizeof(*file) + strlen(path) + 1, "an open file");
-        goto out;
-    }
+    if (file == NULL)
+        return error_set_no_memory(err, sizeof(*file), "an open file");
     uv_mutex_lock(&fs_of(fs)->mutex);
-    st = open_node(fs_of(fs), path, mode, &file->node, err);
+    enum status st = open_node(fs_of(fs), path, mode, &file->node, err);
+
     if (st == STATUS_OK)
         file->node->opens++;
     uv_mutex_unlock(&fs_of(fs)->mutex);
-    if (st != STATUS_OK)
-        goto out;
-    file->file = (struct fs_file){.fs = fs, .path = copy};
+    if (st != STATUS_OK) {
+        memory_free(file);
+        return st;
+    }
+    file->file = (struct fs_file){.fs = fs, .path = double_copy_text(path)};
     file->writable = mode != FS_READ;
     *ret_file = &file->file;
-    file = NULL;
-    copy = NULL;
-out:
-    memory_free(copy);
-    memory_free(file);
-    return st;
+    return STATUS_OK;
 }
 
 static enum status memory_read_at(struct fs_file *file, uint64_t offset, void *data, size_t size,
@@ -263,9 +247,14 @@ static enum status memory_write_at(struct fs_file *file, uint64_t offset, struct
 
     if (!file_of(file)->writable)
         return error_set_errno(err, EBADF, "write");
+    uint64_t room = offset < file_size_max ? file_size_max - offset : 0;
+    struct slice part = slice_of(data.data, data.size < room ? data.size : (size_t)room);
+
     uv_mutex_lock(&fs->mutex);
-    enum status st = sparse_write(&file_of(file)->node->bytes, &fs->space, offset, data, err);
+    enum status st = sparse_write(&file_of(file)->node->bytes, &fs->space, offset, part, err);
     uv_mutex_unlock(&fs->mutex);
+    if (st == STATUS_OK && part.size < data.size)
+        return error_set_errno(err, EFBIG, "write");
     return st;
 }
 
@@ -286,6 +275,8 @@ static enum status memory_resize_file(struct fs_file *file, uint64_t size, struc
 
     if (!file_of(file)->writable)
         return error_set_errno(err, EINVAL, "resize"); /* ftruncate(2): not open for writing */
+    if (size > file_size_max)
+        return error_set_errno(err, EFBIG, "resize");
     uv_mutex_lock(&fs->mutex);
     sparse_resize(&file_of(file)->node->bytes, &fs->space, size);
     uv_mutex_unlock(&fs->mutex);
@@ -319,7 +310,7 @@ static void memory_close(struct fs_file *file)
     node->opens--;
     node_release(fs, node);
     uv_mutex_unlock(&fs->mutex);
-    memory_free(file->path);
+    double_free(file->path);
     memory_free(file);
 }
 
@@ -349,24 +340,23 @@ static enum status rename_node(struct memory_fs *fs, const char *from, const cha
         return error_set(err, STATUS_PRECONDITION, "not a regular file");
     struct node *old = lookup(fs, to, strlen(to));
 
-    if (old == node)
+    if (old == node) { /* two names of one file, or one with itself */
+        if (strcmp(from, to) != 0)
+            take_name(fs, from);
         return STATUS_OK;
+    }
     if (old != NULL && old->is_dir)
         return error_set_errno(err, EISDIR, "rename");
     if (old != NULL) {
-        /* The name stays and changes its node: nothing can fail halfway. */
+        /* The name stays and changes its node. */
         fs->names[name_index(fs, to, strlen(to) + 1)].node = node;
-        old->named = false;
+        node->names++;
+        old->names--;
         node_release(fs, old);
     } else {
-        st = add_name(fs, to, node, err);
-        if (st != STATUS_OK)
-            return st;
+        add_name(fs, to, node);
     }
-    node->opens++; /* the node has two names for a moment: it must outlive the first */
     take_name(fs, from);
-    node->opens--;
-    node->named = true;
     return STATUS_OK;
 }
 
@@ -470,14 +460,14 @@ static void memory_fs_free(struct fs *base)
         struct node *node = fs->names[i].node;
 
         INVARIANT(node->opens == 0); /* all files are closed */
-        node->named = false;
+        node->names--;
         node_release(fs, node);
-        memory_free(fs->names[i].path);
+        double_free(fs->names[i].path);
     }
     INVARIANT(fs->space.used == 0); /* and no removed one is open */
-    memory_free(fs->names);
+    double_free(fs->names);
     uv_mutex_destroy(&fs->mutex);
-    memory_free(fs);
+    double_free(fs);
 }
 
 #ifdef TIDEMARK_FAULTS
@@ -520,20 +510,48 @@ static const struct fs_ops memory_ops = {
 
 enum status fs_memory_new(struct fs **ret_fs, struct error *err)
 {
-    struct memory_fs *fs = memory_new(1, sizeof(*fs));
-
-    if (fs == NULL)
-        return error_set_no_memory(err, sizeof(*fs), "a file system");
+    struct memory_fs *fs = double_new(1, sizeof(*fs));
     int result = uv_mutex_init(&fs->mutex);
 
     if (result != 0) {
-        memory_free(fs);
+        double_free(fs);
         return error_set_uv(err, result, "make a mutex");
     }
     fs->fs.ops = &memory_ops;
     fs->space.limit = UINT64_MAX;
     *ret_fs = &fs->fs;
     return STATUS_OK;
+}
+
+void fs_memory_put_file(struct fs *base, const char *path, struct sparse *take_content)
+{
+    struct memory_fs *fs = fs_of(base);
+    struct node *node = NULL;
+    struct error err = {0};
+
+    INVARIANT(base->ops == &memory_ops);
+    uv_mutex_lock(&fs->mutex);
+    INVARIANT(make_node(fs, path, false, &node, &err) == STATUS_OK);
+    node->bytes = *take_content;
+    fs->space.used += node->bytes.page_count * SPARSE_PAGE;
+    uv_mutex_unlock(&fs->mutex);
+    *take_content = (struct sparse){0};
+}
+
+void fs_memory_put_link(struct fs *base, const char *path, const char *path_there)
+{
+    struct memory_fs *fs = fs_of(base);
+    struct error err = {0};
+
+    INVARIANT(base->ops == &memory_ops);
+    uv_mutex_lock(&fs->mutex);
+    INVARIANT(check_way(fs, path, &err) == STATUS_OK);
+    INVARIANT(lookup(fs, path, strlen(path)) == NULL);
+    struct node *node = lookup(fs, path_there, strlen(path_there));
+
+    INVARIANT(node != NULL && !node->is_dir);
+    add_name(fs, path, node);
+    uv_mutex_unlock(&fs->mutex);
 }
 
 void fs_memory_set_space(struct fs *fs, uint64_t bytes)

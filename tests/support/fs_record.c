@@ -6,14 +6,18 @@
 #include <uv.h>
 
 #include "base/invariant.h"
-#include "base/memory.h"
+#include "tests/support/double_heap.h"
+#include "tests/support/fs_atoms.h"
+#include "tests/support/sparse.h"
 
 struct recorder {
     struct fs fs;
     struct fs *inner;
-    uv_mutex_t mutex; /* held over a call of INNER: the log has the order of the effects */
+    uv_mutex_t mutex; /* held over a call of INNER, other than a sync: the log has the order of the
+                         effects */
     struct fs_log log;
     bool off;
+    bool forgets; /* fs_record_forget_failed() */
 };
 
 struct recorded_file {
@@ -49,20 +53,21 @@ static void leave(struct fs *fs)
     uv_mutex_unlock(&recorder_of(fs)->mutex);
 }
 
+/* As fs_log_prepare(), of what has one path and no data. */
+static struct fs_op *prepare(struct recorder *recorder, enum fs_op_kind kind, const char *path)
+{
+    return fs_log_prepare(&recorder->log, kind, path, NULL, slice_of(NULL, 0));
+}
+
 static enum status open_node(struct recorder *recorder, const char *path, enum fs_mode mode,
                              struct recorded_file *file, struct error *err)
 {
-    struct fs_op *op = NULL;
-    enum status st = STATUS_OK;
+    enum status st = recorder->inner->ops->open(recorder->inner, path, mode, &file->inner, err);
 
-    if (mode == FS_CREATE)
-        st = fs_log_prepare(&recorder->log, FS_OP_CREATE, path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = recorder->inner->ops->open(recorder->inner, path, mode, &file->inner, err);
     if (st != STATUS_OK)
         return st;
     if (mode == FS_CREATE) {
-        file->node = op->node;
+        file->node = prepare(recorder, FS_OP_CREATE, path)->node;
         fs_log_commit(&recorder->log);
     } else {
         INVARIANT(fs_log_node(&recorder->log, path, &file->node));
@@ -73,29 +78,21 @@ static enum status open_node(struct recorder *recorder, const char *path, enum f
 static enum status record_open(struct fs *fs, const char *path, enum fs_mode mode,
                                struct fs_file **ret_file, struct error *err)
 {
-    struct recorded_file *file = memory_new(1, sizeof(*file));
-    char *copy = memory_copy_text(path);
-    enum status st = STATUS_OK;
+    enum status st = enter(fs, err);
 
-    if (file == NULL || copy == NULL) {
-        st = error_set_no_memory(err, sizeof(*file) + strlen(path) + 1, "an open file");
-        goto out;
-    }
-    st = enter(fs, err);
     if (st != STATUS_OK)
-        goto out;
+        return st;
+    struct recorded_file *file = double_new(1, sizeof(*file));
+
     st = open_node(recorder_of(fs), path, mode, file, err);
     leave(fs);
-    if (st != STATUS_OK)
-        goto out;
-    file->file = (struct fs_file){.fs = fs, .path = copy};
+    if (st != STATUS_OK) {
+        double_free(file);
+        return st;
+    }
+    file->file = (struct fs_file){.fs = fs, .path = double_copy_text(path)};
     *ret_file = &file->file;
-    file = NULL;
-    copy = NULL;
-out:
-    memory_free(copy);
-    memory_free(file);
-    return st;
+    return STATUS_OK;
 }
 
 static enum status record_read_at(struct fs_file *file, uint64_t offset, void *data, size_t size,
@@ -111,46 +108,63 @@ static enum status record_read_at(struct fs_file *file, uint64_t offset, void *d
     return st;
 }
 
-/* Records as written what is in the file where a write of OP's bytes failed: that may be any part of
- * them, and what was there before is only written again. */
-static enum status record_part(struct recorder *recorder, struct fs_file *inner, struct fs_op *op,
-                               struct error *err)
+static size_t read_inner(struct fs_file *inner, uint64_t offset, uint8_t *bytes, size_t size)
 {
+    struct error err = {0};
     size_t there = 0;
-    enum status st =
-        inner->fs->ops->read_at(inner, op->offset, op->data, (size_t)op->size, &there, err);
 
-    if (st != STATUS_OK)
-        return error_wrap(err, "read what a failed write left");
-    op->size = there;
-    if (there > 0)
-        fs_log_commit(&recorder->log);
-    return STATUS_OK;
+    INVARIANT(inner->fs->ops->read_at(inner, offset, bytes, size, &there, &err) == STATUS_OK);
+    return there;
+}
+
+static void record_write(struct recorded_file *file, uint64_t offset, struct slice data)
+{
+    struct recorder *recorder = recorder_of(file->file.fs);
+    struct fs_op *op = fs_log_prepare(&recorder->log, FS_OP_WRITE, file->file.path, NULL, data);
+
+    op->node = file->node;
+    op->offset = offset;
+    fs_log_commit(&recorder->log);
+}
+
+/* Records what a write of SIZE bytes that failed has left: the bytes that are others than BEFORE, of which
+ * BEFORE_SIZE were in the file. What is as it was has not been written again: a sync that failed for it
+ * still counts. */
+static void record_part(struct recorded_file *file, uint64_t offset, size_t size,
+                        const uint8_t *before, size_t before_size)
+{
+    uint8_t *after = double_new(size, 1);
+    size_t there = read_inner(file->inner, offset, after, size);
+    size_t start = 0;
+
+    for (size_t i = 0; i <= there; i++) {
+        if (i < there && (i >= before_size || after[i] != before[i]))
+            continue;
+        if (i > start)
+            record_write(file, offset + start, slice_of(after + start, i - start));
+        start = i + 1;
+    }
+    double_free(after);
 }
 
 static enum status record_write_at(struct fs_file *file, uint64_t offset, struct slice data,
                                    struct error *err)
 {
-    struct recorder *recorder = recorder_of(file->fs);
     struct fs_file *inner = file_of(file)->inner;
-    struct fs_op *op = NULL;
-    struct error reading = {0};
     enum status st = enter(file->fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_WRITE, file->path, NULL, data, &op, err);
-    if (st != STATUS_OK)
-        goto out;
-    op->node = file_of(file)->node;
-    op->offset = offset;
+    uint8_t *before = double_new(data.size, 1);
+    size_t before_size = read_inner(inner, offset, before, data.size);
+
     st = inner->fs->ops->write_at(inner, offset, data, err);
     if (st == STATUS_OK)
-        fs_log_commit(&recorder->log);
+        record_write(file_of(file), offset, data);
     else
-        INVARIANT(record_part(recorder, inner, op, &reading) == STATUS_OK);
-out:
+        record_part(file_of(file), offset, data.size, before, before_size);
     leave(file->fs);
+    double_free(before);
     return st;
 }
 
@@ -170,16 +184,14 @@ static enum status record_resize(struct fs_file *file, uint64_t size, struct err
 {
     struct recorder *recorder = recorder_of(file->fs);
     struct fs_file *inner = file_of(file)->inner;
-    struct fs_op *op = NULL;
     enum status st = enter(file->fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st =
-        fs_log_prepare(&recorder->log, FS_OP_RESIZE, file->path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = inner->fs->ops->resize(inner, size, err);
+    st = inner->fs->ops->resize(inner, size, err);
     if (st == STATUS_OK) {
+        struct fs_op *op = prepare(recorder, FS_OP_RESIZE, file->path);
+
         op->node = file_of(file)->node;
         op->size = size;
         fs_log_commit(&recorder->log);
@@ -201,24 +213,54 @@ static enum status record_next_data(struct fs_file *file, uint64_t offset, uint6
     return st;
 }
 
-static enum status record_sync(struct fs_file *file, struct error *err)
+/* Where the log is, and the node at PATH, when a sync is called; other calls go on during it. */
+static enum status begin_sync(struct fs *fs, const char *path, size_t *ret_covers,
+                              uint64_t *ret_node, bool *ret_found, struct error *err)
 {
-    struct recorder *recorder = recorder_of(file->fs);
-    struct fs_file *inner = file_of(file)->inner;
-    struct fs_op *op = NULL;
-    enum status st = enter(file->fs, err);
+    enum status st = enter(fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_SYNC, file->path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK) {
-        st = inner->fs->ops->sync(inner, err);
-        op->node = file_of(file)->node;
-        op->failed = st != STATUS_OK;
-        fs_log_commit(&recorder->log);
+    *ret_covers = recorder_of(fs)->log.count;
+    *ret_found = fs_log_node(&recorder_of(fs)->log, path, ret_node);
+    leave(fs);
+    return STATUS_OK;
+}
+
+/* Writes down the sync of NODE that was called when the log had COVERS operations, and ended with RESULT.
+ * If the power went meanwhile, nobody learns how it ended. */
+static enum status end_sync(struct fs *fs, struct fs_op sync, const char *path, enum status result,
+                            struct error *err)
+{
+    struct error off = {0};
+    enum status st = enter(fs, &off);
+
+    if (st != STATUS_OK) {
+        *err = off;
+        return st;
     }
-    leave(file->fs);
-    return st;
+    struct fs_op *op = prepare(recorder_of(fs), sync.kind, path);
+
+    op->node = sync.node;
+    op->covers = sync.covers;
+    op->failed = result != STATUS_OK;
+    fs_log_commit(&recorder_of(fs)->log);
+    leave(fs);
+    return result;
+}
+
+static enum status record_sync(struct fs_file *file, struct error *err)
+{
+    struct fs_file *inner = file_of(file)->inner;
+    struct fs_op sync = {.kind = FS_OP_SYNC};
+    bool found = false;
+    enum status st = begin_sync(file->fs, file->path, &sync.covers, &sync.node, &found, err);
+
+    if (st != STATUS_OK)
+        return st;
+    sync.node = file_of(file)->node;
+    st = inner->fs->ops->sync(inner, err);
+    return end_sync(file->fs, sync, file->path, st, err);
 }
 
 static void record_close(struct fs_file *file)
@@ -226,23 +268,22 @@ static void record_close(struct fs_file *file)
     struct fs_file *inner = file_of(file)->inner;
 
     inner->fs->ops->close(inner);
-    memory_free(file->path);
-    memory_free(file);
+    double_free(file->path);
+    double_free(file);
 }
 
 static enum status record_make_dir(struct fs *fs, const char *path, struct error *err)
 {
     struct recorder *recorder = recorder_of(fs);
-    struct fs_op *op = NULL;
     enum status st = enter(fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_MAKE_DIR, path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = recorder->inner->ops->make_dir(recorder->inner, path, err);
-    if (st == STATUS_OK)
+    st = recorder->inner->ops->make_dir(recorder->inner, path, err);
+    if (st == STATUS_OK) {
+        (void)prepare(recorder, FS_OP_MAKE_DIR, path); /* complete as it is */
         fs_log_commit(&recorder->log);
+    }
     leave(fs);
     return st;
 }
@@ -250,16 +291,16 @@ static enum status record_make_dir(struct fs *fs, const char *path, struct error
 static enum status record_rename(struct fs *fs, const char *from, const char *to, struct error *err)
 {
     struct recorder *recorder = recorder_of(fs);
-    struct fs_op *op = NULL;
     enum status st = enter(fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_RENAME, from, to, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = recorder->inner->ops->rename(recorder->inner, from, to, err);
-    if (st == STATUS_OK && strcmp(from, to) != 0) /* else it did nothing */
+    st = recorder->inner->ops->rename(recorder->inner, from, to, err);
+    if (st == STATUS_OK && strcmp(from, to) != 0) { /* else it did nothing */
+        /* Complete as it is. */
+        (void)fs_log_prepare(&recorder->log, FS_OP_RENAME, from, to, slice_of(NULL, 0));
         fs_log_commit(&recorder->log);
+    }
     leave(fs);
     return st;
 }
@@ -267,16 +308,15 @@ static enum status record_rename(struct fs *fs, const char *from, const char *to
 static enum status record_remove(struct fs *fs, const char *path, struct error *err)
 {
     struct recorder *recorder = recorder_of(fs);
-    struct fs_op *op = NULL;
     enum status st = enter(fs, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_REMOVE, path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK)
-        st = recorder->inner->ops->remove(recorder->inner, path, err);
-    if (st == STATUS_OK)
+    st = recorder->inner->ops->remove(recorder->inner, path, err);
+    if (st == STATUS_OK) {
+        (void)prepare(recorder, FS_OP_REMOVE, path); /* complete as it is */
         fs_log_commit(&recorder->log);
+    }
     leave(fs);
     return st;
 }
@@ -296,22 +336,15 @@ static enum status record_list(struct fs *fs, const char *path, struct fs_names 
 
 static enum status record_sync_dir(struct fs *fs, const char *path, struct error *err)
 {
-    struct recorder *recorder = recorder_of(fs);
-    uint64_t node = 0;
-    struct fs_op *op = NULL;
-    enum status st = enter(fs, err);
+    struct fs *inner = recorder_of(fs)->inner;
+    struct fs_op sync = {.kind = FS_OP_SYNC_DIR};
+    bool found = false;
+    enum status st = begin_sync(fs, path, &sync.covers, &sync.node, &found, err);
 
     if (st != STATUS_OK)
         return st;
-    st = fs_log_prepare(&recorder->log, FS_OP_SYNC_DIR, path, NULL, slice_of(NULL, 0), &op, err);
-    if (st == STATUS_OK) {
-        st = recorder->inner->ops->sync_dir(recorder->inner, path, err);
-        op->failed = st != STATUS_OK;
-        if (fs_log_node(&recorder->log, path, &node)) /* else there is no such folder */
-            fs_log_commit(&recorder->log);
-    }
-    leave(fs);
-    return st;
+    st = inner->ops->sync_dir(inner, path, err);
+    return found ? end_sync(fs, sync, path, st, err) : st; /* not found: there is no such folder */
 }
 
 static void record_free(struct fs *fs)
@@ -320,29 +353,82 @@ static void record_free(struct fs *fs)
 
     fs_log_deinit(&recorder->log);
     uv_mutex_destroy(&recorder->mutex);
-    memory_free(recorder);
+    double_free(recorder);
 }
 
 #ifdef TIDEMARK_FAULTS
+
+/* What a file holds if nothing was written out of what is pending; its size is the present one. */
+struct old_content {
+    uint64_t node;
+    struct sparse bytes;
+    struct sparse_space space;
+};
+
+static void add_old(void *arg, const struct fs_atom *atom)
+{
+    struct old_content *old = arg;
+    struct error err = {0};
+    uint64_t end = atom->offset + atom->size;
+
+    if (atom->owner != old->node || !fs_atom_is_content(atom->kind))
+        return;
+    if (atom->kind == FS_ATOM_RESIZE || end > old->bytes.size)
+        sparse_resize(&old->bytes, &old->space, end);
+    if (atom->kind == FS_ATOM_PIECE && atom->durable)
+        INVARIANT(sparse_write(&old->bytes, &old->space, atom->offset,
+                               slice_of(atom->op->data + (atom->offset - atom->op->offset),
+                                        (size_t)atom->size),
+                               &err) == STATUS_OK);
+}
+
+/* Puts back what FILE had where something is pending. A file that is open for reading stays as it is. */
+static void forget_pending(struct recorder *recorder, const struct recorded_file *file)
+{
+    enum { PART = 4096 };
+
+    struct old_content old = {.node = file->node, .space = {.limit = UINT64_MAX}};
+    struct fs_atoms atoms;
+
+    fs_atoms_init(&atoms, &recorder->log, PART);
+    fs_atoms_advance(&atoms, recorder->log.count, add_old, &old);
+    for (size_t i = 0; i < atoms.count; i++)
+        add_old(&old, &atoms.list[i]);
+    for (size_t i = 0; i < atoms.count; i++) {
+        const struct fs_atom *atom = &atoms.list[i];
+        uint8_t part[PART];
+        struct error err = {0};
+
+        if (atom->owner != old.node || atom->kind != FS_ATOM_PIECE || atom->durable)
+            continue;
+        size_t size = sparse_read(&old.bytes, atom->offset, part, (size_t)atom->size);
+
+        if (size > 0) /* refused if it is not open for writing */
+            DISCARD(file->inner->fs->ops->write_at(file->inner, atom->offset, slice_of(part, size),
+                                                   &err));
+    }
+    sparse_resize(&old.bytes, &old.space, 0);
+    fs_atoms_deinit(&atoms);
+}
 
 static void record_sync_failed(struct fs *fs, struct fs_file *file, const char *path)
 {
     struct recorder *recorder = recorder_of(fs);
     enum fs_op_kind kind = file != NULL ? FS_OP_SYNC : FS_OP_SYNC_DIR;
-    struct fs_op *op = NULL;
     struct error err = {0};
     uint64_t node = 0;
 
     if (enter(fs, &err) != STATUS_OK)
         return; /* the power is off: what failed is not that sync */
-    /* A fault that was armed has fired just now: no second one hits this allocation. */
-    INVARIANT(fs_log_prepare(&recorder->log, kind, path, NULL, slice_of(NULL, 0), &op, &err) ==
-              STATUS_OK);
+    struct fs_op *op = prepare(recorder, kind, path);
+
     op->failed = true;
     if (file != NULL)
         op->node = file_of(file)->node;
     if (file != NULL || fs_log_node(&recorder->log, path, &node))
         fs_log_commit(&recorder->log);
+    if (file != NULL && recorder->forgets)
+        forget_pending(recorder, file_of(file));
     leave(fs);
 }
 
@@ -378,15 +464,13 @@ static const struct fs_ops record_ops = {
 
 enum status fs_record_new(struct fs *inner, struct fs **ret_fs, struct error *err)
 {
-    struct recorder *recorder = memory_new(1, sizeof(*recorder));
+    struct recorder *recorder = double_new(1, sizeof(*recorder));
 
-    if (recorder == NULL)
-        return error_set_no_memory(err, sizeof(*recorder), "a recorder");
     *recorder = (struct recorder){.fs = {.ops = &record_ops}, .inner = inner};
     int result = uv_mutex_init(&recorder->mutex);
 
     if (result != 0) {
-        memory_free(recorder);
+        double_free(recorder);
         return error_set_uv(err, result, "make a mutex");
     }
     enum status st = fs_log_import(&recorder->log, inner, err);
@@ -406,6 +490,16 @@ void fs_record_power_off(struct fs *fs)
     INVARIANT(fs->ops == &record_ops);
     uv_mutex_lock(&recorder->mutex);
     recorder->off = true;
+    uv_mutex_unlock(&recorder->mutex);
+}
+
+void fs_record_forget_failed(struct fs *fs, bool forgets)
+{
+    struct recorder *recorder = recorder_of(fs);
+
+    INVARIANT(fs->ops == &record_ops);
+    uv_mutex_lock(&recorder->mutex);
+    recorder->forgets = forgets;
     uv_mutex_unlock(&recorder->mutex);
 }
 

@@ -281,16 +281,6 @@ static bool next_good(const struct record_run *run, struct fs_cut *states, size_
     }
 }
 
-static struct fs_cut *cut_after(const struct record_run *run, size_t position,
-                                const struct fs_cut_options *options)
-{
-    struct error err = {0};
-    struct fs_cut *states = NULL;
-
-    INVARIANT(fs_cut_new(fs_record_log(run->fs), position, options, &states, &err) == STATUS_OK);
-    return states;
-}
-
 /* Life goes on in FS, which shows SHOWN, until the power is cut a second time. Takes FS. */
 static void go_on(const struct record_run *run, struct fs *fs, const struct shown *shown,
                   struct record_findings *findings)
@@ -303,8 +293,10 @@ static void go_on(const struct record_run *run, struct fs *fs, const struct show
 
     next->next_id = SECOND_LIFE; /* other records than those of the first */
     record_run_do(next, "raasa", findings);
+    struct fs_cuts *cuts = fs_cuts_new(fs_record_log(next->fs), &options);
+
     for (size_t position = next->start; position <= record_run_length(next); position++) {
-        struct fs_cut *states = cut_after(next, position, &options);
+        struct fs_cut *states = fs_cuts_at(cuts, position);
         struct shown again;
         struct fs *good = NULL;
 
@@ -312,6 +304,7 @@ static void go_on(const struct record_run *run, struct fs *fs, const struct show
             fs_free(good);
         fs_cut_free(states);
     }
+    fs_cuts_free(cuts);
     record_run_free(next);
 }
 
@@ -319,9 +312,11 @@ void record_run_explore(struct record_run *run, size_t from, size_t to,
                         const struct fs_cut_options *cut, unsigned deep,
                         struct record_findings *findings)
 {
+    struct fs_cuts *cuts = fs_cuts_new(fs_record_log(run->fs), cut);
+
     faults_arm(run->faults, 0, 0);
     for (size_t position = from; position <= to; position++) {
-        struct fs_cut *states = cut_after(run, position, cut);
+        struct fs_cut *states = fs_cuts_at(cuts, position);
         struct shown shown;
         struct fs *fs = NULL;
 
@@ -333,4 +328,5 @@ void record_run_explore(struct record_run *run, size_t from, size_t to,
         }
         fs_cut_free(states);
     }
+    fs_cuts_free(cuts);
 }

@@ -119,8 +119,8 @@ static enum status read_records(const struct record_file *file, uint64_t number,
 
     if (st != STATUS_OK)
         return st;
-    record_segment_walk(slice_of(bytes, size), !skips(file, RECORD_SKIP_CRC), each_record, arg,
-                        &records, &end);
+    record_segment_walk(slice_of(bytes, size), number, !skips(file, RECORD_SKIP_CRC), each_record,
+                        arg, &records, &end);
     memory_free(bytes);
     if (end != length)
         return error_set(err, STATUS_CORRUPT,
@@ -164,14 +164,31 @@ static enum status write_segment(struct record_file *file, const struct record_s
     return STATUS_OK;
 }
 
-/* Makes SEGMENT, with the records in BODY, the one that takes records. */
+/* A segment that is put together. */
+struct copy {
+    struct buffer content;
+    uint64_t number;
+};
+
+static void copy_record(void *arg, struct slice bytes)
+{
+    struct copy *copy = arg;
+
+    record_segment_put_record(&copy->content, copy->number, copy->content.size, bytes);
+}
+
+/* Makes SEGMENT, with the records of OLD, the bytes of the segment OLD_NUMBER, the one that takes
+ * records. */
 static enum status start_segment(struct record_file *file, struct record_segment segment,
-                                 struct slice body, struct error *err)
+                                 uint64_t old_number, struct slice old, struct error *err)
 {
     struct record_segment *segments =
         memory_resize(file->segments, file->count + 1, sizeof(struct record_segment));
     struct fs_file *tip = NULL;
-    struct buffer content;
+    struct copy copy = {.number = file->next_number};
+    struct buffer *content = &copy.content;
+    uint64_t records = 0;
+    uint64_t end = 0;
     bool renamed = false;
 
     if (segments == NULL)
@@ -180,15 +197,16 @@ static enum status start_segment(struct record_file *file, struct record_segment
     file->segments = segments;
     segment.number = file->next_number; /* whatever becomes of it: nobody gets this number again */
     file->next_number++;
-    buffer_init(&content, RECORD_SEGMENT_LIMIT);
-    record_segment_put_header(&content, &segment);
-    buffer_put(&content, body);
-    enum status st = buffer_check(&content, "a segment", err);
+    buffer_init(content, RECORD_SEGMENT_LIMIT);
+    record_segment_put_header(content, &segment);
+    record_segment_walk(old, old_number, !skips(file, RECORD_SKIP_CRC), copy_record, &copy,
+                        &records, &end);
+    enum status st = buffer_check(content, "a segment", err);
 
     if (st == STATUS_OK)
-        st = write_segment(file, &segment, buffer_slice(&content), &tip, &renamed, err);
-    segment.length = content.size;
-    buffer_deinit(&content);
+        st = write_segment(file, &segment, buffer_slice(content), &tip, &renamed, err);
+    segment.length = content->size;
+    buffer_deinit(content);
     if (st != STATUS_OK) {
         char new_path[FS_PATH_SIZE];
         struct error ignored = {0};
@@ -210,7 +228,7 @@ static enum status start_next_segment(struct record_file *file, struct error *er
     const struct record_segment *last = &file->segments[file->count - 1];
     struct record_segment segment = {.previous = last->number, .previous_length = last->length};
 
-    return start_segment(file, segment, slice_of(NULL, 0), err);
+    return start_segment(file, segment, 0, slice_of(NULL, 0), err);
 }
 
 /* The tip takes nothing more. */
@@ -244,7 +262,7 @@ static enum status put_record(struct record_file *file, struct slice bytes, stru
     struct buffer record;
 
     buffer_init(&record, RECORD_FRAME_MAX);
-    record_segment_put_record(&record, bytes);
+    record_segment_put_record(&record, file->segments[file->count - 1].number, file->end, bytes);
     enum status st = buffer_check(&record, "a record", err);
 
     if (st == STATUS_OK)
@@ -393,8 +411,9 @@ static enum status follow(struct record_file *file, const struct found *found,
             st = read_segment(file, segment.number, UINT64_MAX, &bytes, &size, err);
             if (st != STATUS_OK)
                 return st;
-            record_segment_walk(slice_of(bytes, size), !skips(file, RECORD_SKIP_CRC), NULL, NULL,
-                                &segment.records, &segment.length);
+            record_segment_walk(slice_of(bytes, size), segment.number,
+                                !skips(file, RECORD_SKIP_CRC), NULL, NULL, &segment.records,
+                                &segment.length);
             memory_free(bytes);
         }
         st = read_records(file, segment.number, segment.length, NULL, NULL, &segment.records, err);
@@ -443,15 +462,12 @@ static enum status load(struct record_file *file, const struct found *found, str
         st = follow(file, found, &newest, err);
     if (st != STATUS_OK)
         goto out;
-    record_segment_walk(slice_of(bytes, size), !skips(file, RECORD_SKIP_CRC), NULL, NULL,
+    record_segment_walk(slice_of(bytes, size), number, !skips(file, RECORD_SKIP_CRC), NULL, NULL,
                         &newest.records, &newest.length);
     if (skips(file, RECORD_SKIP_COPY))
         st = trust_newest(file, newest, err);
     else
-        st = start_segment(file, newest,
-                           slice_of(bytes + RECORD_HEADER_SIZE,
-                                    (size_t)newest.length - RECORD_HEADER_SIZE),
-                           err);
+        st = start_segment(file, newest, number, slice_of(bytes, (size_t)newest.length), err);
 out:
     memory_free(bytes);
     return st;
@@ -511,7 +527,7 @@ enum status record_file_open(struct fs *fs, const char *dir, struct record_file_
     if (found.count > 0)
         st = load(file, &found, err);
     else
-        st = start_segment(file, (struct record_segment){0}, slice_of(NULL, 0), err);
+        st = start_segment(file, (struct record_segment){0}, 0, slice_of(NULL, 0), err);
     if (st == STATUS_OK)
         st = remove_unused(file, &found, err);
     if (st != STATUS_OK)

@@ -4,7 +4,11 @@
  * A folder holds segments "seg-" and 16 hexadecimal digits. All numbers are little-endian.
  *     segment   magic "TMRECORD", u64 number, u64 previous segment (0: none), u64 bytes of it that count,
  *               u32 CRC-32C of these 32; then records
- *     record    u32 length (at least 1), u32 CRC-32C of the length's four bytes and the payload; payload
+ *     record    u32 length (at least 1), u32 CRC-32C of u64 the segment's number, u64 the record's offset
+ *               in it, u32 length, and the payload; payload
+ *
+ * The sum covers the place, for what a power cut leaves behind the end may be old blocks of another segment,
+ * with records that were whole there. A copy of a record has another sum.
  *
  * The rules that keep what was promised; each can be left out, to see that the tests notice:
  * - A segment is made under the name + ".new", with its header, synced, renamed; then its folder is synced,

@@ -39,15 +39,26 @@ enum status record_segment_parse(struct slice bytes, uint64_t number,
     return STATUS_OK;
 }
 
-static uint32_t record_crc(uint32_t length, struct slice payload)
+/* BYTES get NUMBER, COUNT of them. */
+static void put_number(uint8_t *bytes, uint64_t number, size_t count)
 {
-    const uint8_t bytes[] = {(uint8_t)(length & 0xff), (uint8_t)(length >> 8 & 0xff),
-                             (uint8_t)(length >> 16 & 0xff), (uint8_t)(length >> 24)};
-
-    return hash_crc32c(hash_crc32c(0, slice_of(bytes, sizeof(bytes))), payload);
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)(number >> 8 * i & 0xff);
 }
 
-void record_segment_walk(struct slice bytes, bool check_sums,
+/* With the place in it: a record that lay in another segment, or elsewhere in this one, and comes back with
+ * a block that was used before, is none. */
+static uint32_t record_crc(uint64_t number, uint64_t offset, struct slice payload)
+{
+    uint8_t place[20];
+
+    put_number(place, number, 8);
+    put_number(place + 8, offset, 8);
+    put_number(place + 16, payload.size, 4);
+    return hash_crc32c(hash_crc32c(0, slice_of(place, sizeof(place))), payload);
+}
+
+void record_segment_walk(struct slice bytes, uint64_t number, bool check_sums,
                          void (*each_record)(void *arg, struct slice bytes), void *arg,
                          uint64_t *ret_records, uint64_t *ret_length)
 {
@@ -66,7 +77,7 @@ void record_segment_walk(struct slice bytes, bool check_sums,
 
         if (!cursor_ok(&cursor))
             break;
-        if (crc != record_crc(size, payload) && check_sums)
+        if (check_sums && crc != record_crc(number, length, payload))
             break;
         if (each_record != NULL)
             each_record(arg, payload);
@@ -77,9 +88,10 @@ void record_segment_walk(struct slice bytes, bool check_sums,
     *ret_length = length;
 }
 
-void record_segment_put_record(struct buffer *buffer, struct slice bytes)
+void record_segment_put_record(struct buffer *buffer, uint64_t number, uint64_t offset,
+                               struct slice bytes)
 {
     buffer_put_u32le(buffer, (uint32_t)bytes.size);
-    buffer_put_u32le(buffer, record_crc((uint32_t)bytes.size, bytes));
+    buffer_put_u32le(buffer, record_crc(number, offset, bytes));
     buffer_put(buffer, bytes);
 }

@@ -35,12 +35,14 @@ void record_segment_put_header(struct buffer *buffer, const struct record_segmen
 NODISCARD enum status record_segment_parse(struct slice bytes, uint64_t number,
                                            struct record_segment *ret_segment, struct error *err);
 
-/* Puts a record with the payload BYTES (1 to RECORD_MAX) behind what is in BUFFER. */
-void record_segment_put_record(struct buffer *buffer, struct slice bytes);
+/* Puts a record with the payload BYTES (1 to RECORD_MAX) behind what is in BUFFER. It belongs at OFFSET of
+ * segment NUMBER, and is whole there only. */
+void record_segment_put_record(struct buffer *buffer, uint64_t number, uint64_t offset,
+                               struct slice bytes);
 
-/* Walks the whole records in BYTES, a segment: how many there are, and where the last one ends. Without
+/* Walks the whole records in BYTES, those of segment NUMBER: how many there are, and where the last one ends. Without
  * CHECK_SUMS a record is whole if all its bytes are there. EACH_RECORD may be NULL. */
-void record_segment_walk(struct slice bytes, bool check_sums,
+void record_segment_walk(struct slice bytes, uint64_t number, bool check_sums,
                          void (*each_record)(void *arg, struct slice bytes), void *arg,
                          uint64_t *ret_records, uint64_t *ret_length);
 

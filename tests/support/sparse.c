@@ -1,25 +1,96 @@
 #include "tests/support/sparse.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "tests/support/double_heap.h"
+
+enum { CHUNK_PAGES = 64 };
 
 struct sparse_page {
-    uint64_t number; /* its offset / SPARSE_PAGE */
-    uint8_t *bytes;  /* SPARSE_PAGE; zero behind the end */
+    atomic_uint users;          /* chunks; with one, that one may write */
+    uint8_t bytes[SPARSE_PAGE]; /* zero behind the end */
 };
 
-/* The index of the first page at or behind NUMBER. */
-static size_t page_index(const struct sparse *sparse, uint64_t number)
+struct sparse_chunk {
+    atomic_uint users;                      /* sparse files; with one, that one may change it */
+    unsigned page_count;                    /* at least 1 */
+    struct sparse_page *pages[CHUNK_PAGES]; /* NULL: a hole */
+};
+
+struct sparse_slot {
+    uint64_t number; /* of the chunk's first page / CHUNK_PAGES */
+    struct sparse_chunk *chunk;
+};
+
+static void page_release(struct sparse_page *page)
+{
+    if (page != NULL && atomic_fetch_sub(&page->users, 1) == 1)
+        double_free(page);
+}
+
+static void chunk_release(struct sparse_chunk *chunk)
+{
+    if (atomic_fetch_sub(&chunk->users, 1) != 1)
+        return;
+    for (size_t i = 0; i < CHUNK_PAGES; i++)
+        page_release(chunk->pages[i]);
+    double_free(chunk);
+}
+
+static struct sparse_chunk *chunk_new(void)
+{
+    struct sparse_chunk *chunk = double_new(1, sizeof(*chunk));
+
+    atomic_init(&chunk->users, 1);
+    return chunk;
+}
+
+/* The chunk of SLOT, which no other file shares from now on. */
+static struct sparse_chunk *own_chunk(struct sparse_slot *slot)
+{
+    struct sparse_chunk *shared = slot->chunk;
+
+    if (atomic_load(&shared->users) == 1)
+        return shared;
+    slot->chunk = chunk_new();
+    slot->chunk->page_count = shared->page_count;
+    for (size_t i = 0; i < CHUNK_PAGES; i++) {
+        slot->chunk->pages[i] = shared->pages[i];
+        if (shared->pages[i] != NULL)
+            atomic_fetch_add(&shared->pages[i]->users, 1);
+    }
+    chunk_release(shared);
+    return slot->chunk;
+}
+
+/* The page *PAGE of an own chunk, which no other chunk shares from now on; made if it is a hole. */
+static struct sparse_page *own_page(struct sparse_page **page)
+{
+    struct sparse_page *shared = *page;
+
+    if (shared != NULL && atomic_load(&shared->users) == 1)
+        return shared;
+    *page = double_new(1, sizeof(**page));
+    atomic_init(&(*page)->users, 1);
+    if (shared != NULL)
+        memcpy((*page)->bytes, shared->bytes, SPARSE_PAGE);
+    page_release(shared);
+    return *page;
+}
+
+/* The index of the first slot at or behind the chunk NUMBER. */
+static size_t slot_index(const struct sparse *sparse, uint64_t number)
 {
     size_t low = 0;
-    size_t high = sparse->page_count;
+    size_t high = sparse->slot_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (sparse->pages[middle].number < number)
+        if (sparse->slots[middle].number < number)
             low = middle + 1;
         else
             high = middle;
@@ -27,46 +98,50 @@ static size_t page_index(const struct sparse *sparse, uint64_t number)
     return low;
 }
 
-static enum status make_room(struct sparse *sparse, struct error *err)
+/* Page NUMBER, or NULL: a hole. */
+static const struct sparse_page *page_at(const struct sparse *sparse, uint64_t number)
 {
-    if (sparse->page_count < sparse->page_room)
-        return STATUS_OK;
-    size_t room = sparse->page_room == 0 ? 4 : sparse->page_room * 2;
-    struct sparse_page *pages = memory_resize(sparse->pages, room, sizeof(*pages));
+    size_t index = slot_index(sparse, number / CHUNK_PAGES);
 
-    if (pages == NULL)
-        return error_set_no_memory(err, room * sizeof(*pages), "pages");
-    sparse->pages = pages;
-    sparse->page_room = room;
-    return STATUS_OK;
+    if (index == sparse->slot_count || sparse->slots[index].number != number / CHUNK_PAGES)
+        return NULL;
+    return sparse->slots[index].chunk->pages[number % CHUNK_PAGES];
 }
 
-/* The page NUMBER, made if it is a hole so far. */
+/* The slot of the chunk NUMBER, put at INDEX if there is none. */
+static struct sparse_slot *slot_for_write(struct sparse *sparse, uint64_t number)
+{
+    size_t index = slot_index(sparse, number);
+
+    if (index < sparse->slot_count && sparse->slots[index].number == number)
+        return &sparse->slots[index];
+    if (sparse->slot_count == sparse->slot_room) {
+        sparse->slot_room = sparse->slot_room == 0 ? 4 : sparse->slot_room * 2;
+        sparse->slots = double_resize(sparse->slots, sparse->slot_room, sizeof(*sparse->slots));
+    }
+    memmove(sparse->slots + index + 1, sparse->slots + index,
+            (sparse->slot_count - index) * sizeof(*sparse->slots));
+    sparse->slots[index] = (struct sparse_slot){.number = number, .chunk = chunk_new()};
+    sparse->slot_count++;
+    return &sparse->slots[index];
+}
+
+/* Page NUMBER, made if it is a hole so far. */
 static enum status page_for_write(struct sparse *sparse, struct sparse_space *space,
                                   uint64_t number, uint8_t **ret_bytes, struct error *err)
 {
-    size_t index = page_index(sparse, number);
+    bool is_new = page_at(sparse, number) == NULL;
 
-    if (index < sparse->page_count && sparse->pages[index].number == number) {
-        *ret_bytes = sparse->pages[index].bytes;
-        return STATUS_OK;
-    }
-    if (space->used + SPARSE_PAGE > space->limit)
+    if (is_new && space->used + SPARSE_PAGE > space->limit)
         return error_set_errno(err, ENOSPC, "write");
-    enum status st = make_room(sparse, err);
+    struct sparse_chunk *chunk = own_chunk(slot_for_write(sparse, number / CHUNK_PAGES));
 
-    if (st != STATUS_OK)
-        return st;
-    uint8_t *bytes = memory_new(1, SPARSE_PAGE);
-
-    if (bytes == NULL)
-        return error_set_no_memory(err, SPARSE_PAGE, "a page");
-    memmove(sparse->pages + index + 1, sparse->pages + index,
-            (sparse->page_count - index) * sizeof(*sparse->pages));
-    sparse->pages[index] = (struct sparse_page){.number = number, .bytes = bytes};
-    sparse->page_count++;
-    space->used += SPARSE_PAGE;
-    *ret_bytes = bytes;
+    if (is_new) {
+        chunk->page_count++;
+        sparse->page_count++;
+        space->used += SPARSE_PAGE;
+    }
+    *ret_bytes = own_page(&chunk->pages[number % CHUNK_PAGES])->bytes;
     return STATUS_OK;
 }
 
@@ -86,12 +161,11 @@ size_t sparse_read(const struct sparse *sparse, uint64_t offset, void *target, s
 
     for (size_t done = 0, part = 0; done < total; done += part) {
         uint64_t position = offset + done;
-        uint64_t number = position / SPARSE_PAGE;
-        size_t index = page_index(sparse, number);
+        const struct sparse_page *page = page_at(sparse, position / SPARSE_PAGE);
 
         part = part_of(position, total - done);
-        if (index < sparse->page_count && sparse->pages[index].number == number)
-            memcpy(next + done, sparse->pages[index].bytes + position % SPARSE_PAGE, part);
+        if (page != NULL)
+            memcpy(next + done, page->bytes + position % SPARSE_PAGE, part);
         else
             memset(next + done, 0, part);
     }
@@ -116,42 +190,108 @@ enum status sparse_write(struct sparse *sparse, struct sparse_space *space, uint
     return STATUS_OK;
 }
 
+/* Takes the pages of the last slot from the one at FIRST on; the slot too, if nothing is left. */
+static void cut_last_slot(struct sparse *sparse, size_t first)
+{
+    struct sparse_slot *slot = &sparse->slots[sparse->slot_count - 1];
+    struct sparse_chunk *chunk = own_chunk(slot);
+
+    for (size_t i = first; i < CHUNK_PAGES; i++) {
+        if (chunk->pages[i] == NULL)
+            continue;
+        page_release(chunk->pages[i]);
+        chunk->pages[i] = NULL;
+        chunk->page_count--;
+        sparse->page_count--;
+    }
+    if (chunk->page_count == 0) {
+        chunk_release(chunk);
+        sparse->slot_count--;
+    }
+}
+
 void sparse_resize(struct sparse *sparse, struct sparse_space *space, uint64_t size)
 {
     size_t in_page = (size_t)(size % SPARSE_PAGE);
-    uint64_t last = size / SPARSE_PAGE;
-    size_t keep = page_index(sparse, last + (in_page > 0 ? 1 : 0));
+    uint64_t pages = size / SPARSE_PAGE + (in_page > 0 ? 1 : 0); /* that stay */
+    uint64_t before = sparse->page_count;
+    struct error err = {0};
 
-    for (size_t i = keep; i < sparse->page_count; i++) {
-        memory_free(sparse->pages[i].bytes);
-        space->used -= SPARSE_PAGE;
+    for (; sparse->slot_count > 0; sparse->slot_count--) {
+        struct sparse_slot *slot = &sparse->slots[sparse->slot_count - 1];
+
+        if (slot->number * CHUNK_PAGES < pages)
+            break;
+        sparse->page_count -= slot->chunk->page_count;
+        chunk_release(slot->chunk);
     }
-    sparse->page_count = keep;
+    if (sparse->slot_count > 0 && size < sparse->size &&
+        pages - sparse->slots[sparse->slot_count - 1].number * CHUNK_PAGES < CHUNK_PAGES)
+        cut_last_slot(sparse, (size_t)(pages % CHUNK_PAGES));
+    space->used -= (before - sparse->page_count) * SPARSE_PAGE;
     /* What is cut off must not come back when the file grows again. */
-    if (in_page > 0 && keep > 0 && sparse->pages[keep - 1].number == last)
-        memset(sparse->pages[keep - 1].bytes + in_page, 0, SPARSE_PAGE - in_page);
+    if (in_page > 0 && size < sparse->size && page_at(sparse, size / SPARSE_PAGE) != NULL) {
+        static const uint8_t zeros[SPARSE_PAGE];
+
+        /* The page is there: nothing can be missing. */
+        DISCARD(sparse_write(sparse, space, size, slice_of(zeros, SPARSE_PAGE - in_page), &err));
+    }
     sparse->size = size;
     if (size == 0) {
-        memory_free(sparse->pages);
+        double_free(sparse->slots);
         *sparse = (struct sparse){0};
     }
+}
+
+struct sparse sparse_copy(const struct sparse *sparse)
+{
+    struct sparse copy = *sparse;
+
+    if (sparse->slot_count == 0) {
+        copy.slots = NULL;
+        copy.slot_room = 0;
+        return copy;
+    }
+    copy.slot_room = sparse->slot_count;
+    copy.slots = double_new(copy.slot_room, sizeof(*copy.slots));
+    for (size_t i = 0; i < sparse->slot_count; i++) {
+        copy.slots[i] = sparse->slots[i];
+        atomic_fetch_add(&copy.slots[i].chunk->users, 1);
+    }
+    return copy;
+}
+
+/* The first page at or behind NUMBER that is data; false: there is none. */
+static bool next_page(const struct sparse *sparse, uint64_t number, uint64_t *ret_page)
+{
+    for (size_t i = slot_index(sparse, number / CHUNK_PAGES); i < sparse->slot_count; i++) {
+        const struct sparse_slot *slot = &sparse->slots[i];
+        uint64_t first = slot->number * CHUNK_PAGES;
+
+        for (uint64_t page = first > number ? first : number; page < first + CHUNK_PAGES; page++) {
+            if (slot->chunk->pages[page - first] != NULL) {
+                *ret_page = page;
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 enum status sparse_next_data(const struct sparse *sparse, uint64_t offset, uint64_t *ret_start,
                              uint64_t *ret_end, struct error *err)
 {
-    size_t index = page_index(sparse, offset / SPARSE_PAGE);
+    uint64_t page = 0;
 
-    if (offset >= sparse->size || index == sparse->page_count)
+    if (offset >= sparse->size || !next_page(sparse, offset / SPARSE_PAGE, &page))
         return error_set_errno(err, ENXIO, "no data up to the end");
-    uint64_t start = sparse->pages[index].number * SPARSE_PAGE;
-    uint64_t end = start + SPARSE_PAGE;
+    uint64_t start = page * SPARSE_PAGE;
 
-    for (index++; index < sparse->page_count; index++) {
-        if (sparse->pages[index].number * SPARSE_PAGE != end)
-            break;
-        end += SPARSE_PAGE;
-    }
+    do
+        page++;
+    while (page_at(sparse, page) != NULL);
+    uint64_t end = page * SPARSE_PAGE;
+
     *ret_start = start > offset ? start : offset;
     *ret_end = end < sparse->size ? end : sparse->size;
     return STATUS_OK;
