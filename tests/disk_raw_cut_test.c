@@ -6,7 +6,7 @@
 #include "agent/disk/disk_raw.h"
 #include "agent/disk/raw_frozen.h"
 #include "tests/disk_contract.h"
-#include "tests/support/fs_cut.h"
+#include "tests/support/fs_cut_every.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/fs_record.h"
 #include "tests/support/random_seeded.h"
@@ -76,8 +76,9 @@ static void tell(struct story *story)
     disk_contract_close(&story->world, disk);
 }
 
-static void check_state(const struct story *story, size_t upto, struct fs *fs, const char *state)
+static void check_state(void *arg, size_t upto, struct fs *fs, const char *state)
 {
+    const struct story *story = arg;
     struct raw_frozen_disk noted = {0};
     struct fs_file *file = NULL;
     uint8_t content[DISK];
@@ -101,39 +102,18 @@ static void check_state(const struct story *story, size_t upto, struct fs *fs, c
     }
 }
 
-/* Checks every state that a power cut after the first UPTO operations may leave; returns how many. */
-static uint64_t check_cut(const struct story *story, size_t upto,
-                          const struct fs_cut_options *options)
-{
-    struct fs_cut *cut = NULL;
-    struct fs *fs = NULL;
-    uint64_t states = 0;
-    struct error err = {0};
-
-    ASSERT_OK(fs_cut_new(fs_record_log(story->fs), upto, options, &cut, &err), &err);
-    for (;; states++) {
-        ASSERT_OK(fs_cut_next(cut, &fs, &err), &err);
-        if (fs == NULL)
-            break;
-        check_state(story, upto, fs, fs_cut_name(cut));
-        fs_free(fs);
-    }
-    fs_cut_free(cut);
-    return states;
-}
-
 static void what_was_flushed_to_a_new_disk_survives_a_power_cut(void **state)
 {
     uint64_t seed = test_seed("disk_raw_cut");
     struct fs_cut_options options = {.tear_unit = SECTOR, .samples = 64, .seed = seed};
     struct story story = {0};
-    uint64_t states = 0;
 
     (void)state;
     open_story(&story);
     tell(&story);
-    for (size_t upto = 0; upto <= now(&story); upto++)
-        states += check_cut(&story, upto, &options);
+
+    uint64_t states = fs_cut_every(fs_record_log(story.fs), &options, check_state, &story);
+
     /* For whoever reads the log. */
     (void)printf("cut at each of %zu operations: %" PRIu64 " states\n", now(&story), states);
     assert_true(states > 20);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/fs_record.h"
+#include "tests/support/random_seeded.h"
 #include "tests/support/test.h"
 
 enum { TEXT_SIZE = 256, STATES_MAX = 64 };
@@ -50,14 +51,6 @@ static int tear_down(void **state)
     fs_free(env->memory);
     memory_free(env);
     return 0;
-}
-
-/* More of everything, for the night. */
-static bool is_long(void)
-{
-    const char *text = getenv("TIDEMARK_TEST_LONG"); /* NOLINT(concurrency-mt-unsafe): one thread */
-
-    return text != NULL && strcmp(text, "1") == 0;
 }
 
 /* --- what is done ----------------------------------------------------------------------------- */
@@ -1129,7 +1122,7 @@ static void long_log_is_cut_everywhere(void **state)
     struct fs_cut_options options = {.samples = 20, .max_states = 30};
     uint64_t states = 0;
 
-    live_long(env, is_long() ? 480 : 60);
+    live_long(env, test_is_long() ? 480 : 60);
     const struct fs_log *log = fs_record_log(env->fs);
     struct fs_cuts *cuts = fs_cuts_new(log, &options);
 

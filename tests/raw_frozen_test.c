@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/support/fs_cut.h"
+#include "tests/support/fs_cut_every.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/fs_record.h"
 #include "tests/support/random_seeded.h"
@@ -142,8 +142,9 @@ static void assert_nothing_unfinished(struct fs *fs)
 }
 
 /* What is left after the power went at operation UPTO. */
-static void check_state(const struct story *story, size_t upto, struct fs *fs, const char *state)
+static void check_state(void *arg, size_t upto, struct fs *fs, const char *state)
 {
+    const struct story *story = arg;
     struct random_seeded random = random_seeded_of(upto);
     struct raw_frozen_disk noted = {0};
     char id[RAW_FROZEN_ID_SIZE];
@@ -163,38 +164,17 @@ static void check_state(const struct story *story, size_t upto, struct fs *fs, c
     assert_nothing_unfinished(fs);
 }
 
-/* Checks every state that a power cut after the first UPTO operations may leave; returns how many. */
-static uint64_t check_cut(const struct story *story, size_t upto,
-                          const struct fs_cut_options *options)
-{
-    struct fs_cut *cut = NULL;
-    struct fs *fs = NULL;
-    uint64_t states = 0;
-    struct error err = {0};
-
-    ASSERT_OK(fs_cut_new(fs_record_log(story->fs), upto, options, &cut, &err), &err);
-    for (;; states++) {
-        ASSERT_OK(fs_cut_next(cut, &fs, &err), &err);
-        if (fs == NULL)
-            break;
-        check_state(story, upto, fs, fs_cut_name(cut));
-        fs_free(fs);
-    }
-    fs_cut_free(cut);
-    return states;
-}
-
 static void a_frozen_copy_survives_a_power_cut_at_every_operation(void **state)
 {
     uint64_t seed = test_seed("raw_frozen");
     struct fs_cut_options options = {.tear_unit = SECTOR, .samples = 64, .seed = seed};
     struct story story = {0};
-    uint64_t states = 0;
 
     (void)state;
     tell(&story, seed);
-    for (size_t upto = 0; upto <= now(&story); upto++)
-        states += check_cut(&story, upto, &options);
+
+    uint64_t states = fs_cut_every(fs_record_log(story.fs), &options, check_state, &story);
+
     /* For whoever reads the log. */
     (void)printf("cut at each of %zu operations: %" PRIu64 " states\n", now(&story), states);
     assert_true(states > 100);

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -52,14 +51,6 @@ static int tear_down(void **state)
     fs_free(env->fs);
     memory_free(env);
     return 0;
-}
-
-/* More of everything, for the night. */
-static bool is_long(void)
-{
-    const char *text = getenv("TIDEMARK_TEST_LONG"); /* NOLINT(concurrency-mt-unsafe): one thread */
-
-    return text != NULL && strcmp(text, "1") == 0;
 }
 
 static void report(const char *what, const struct record_findings *findings)
@@ -354,7 +345,9 @@ static void torn_tail_of_the_newest_segment_is_dropped(void **state)
 static void promised_records_survive_every_power_cut(void **state)
 {
     static const char script[] = "raassaaasaadasaraasaaasrrasdas";
-    struct fs_cut_options cut = {.tear_unit = 16, .exhaustive = is_long() ? 12 : 9, .samples = 30};
+    struct fs_cut_options cut = {.tear_unit = 16,
+                                 .exhaustive = test_is_long() ? 12 : 9,
+                                 .samples = 30};
     struct record_findings findings = {0};
 
     explore_script(*state, script, 0, &cut, 97, &findings);
@@ -368,7 +361,7 @@ static void stale_bytes_are_no_records(void **state)
     static const char *const scripts[] = {"raassaaasadasaraasaaasrrasdas",
                                           "raaaasdaaaasdaaaasdrasras"};
     struct fs_cut_options cut = {.tear_unit = 16,
-                                 .exhaustive = is_long() ? 11 : 7,
+                                 .exhaustive = test_is_long() ? 11 : 7,
                                  .samples = 30,
                                  .stale = true};
     struct record_findings findings = {0};
@@ -395,7 +388,7 @@ static const char *const failure_scripts[] = {
 static void explore_failures(struct env *env, bool stale)
 {
     struct fs_cut_options cut = {.tear_unit = 32,
-                                 .exhaustive = is_long() ? 11 : 7,
+                                 .exhaustive = test_is_long() ? 11 : 7,
                                  .samples = 10,
                                  .stale = stale};
     struct record_findings findings = {0};
@@ -445,7 +438,7 @@ static void promised_records_survive_random_lives(void **state)
     struct random_seeded random = random_seeded_of(seed);
     struct fs_cut_options cut = {.exhaustive = 5, .samples = 8, .seed = seed};
     struct record_findings findings = {0};
-    unsigned lives = is_long() ? 400 : 24;
+    unsigned lives = test_is_long() ? 400 : 24;
     struct env *env = *state;
 
     for (unsigned i = 0; i < lives; i++) {

@@ -67,3 +67,11 @@ uint64_t test_seed(const char *name)
     (void)fflush(stdout); /* the same: and a kill must not lose the line */
     return seed;
 }
+
+bool test_is_long(void)
+{
+    const char *text =
+        getenv("TIDEMARK_TEST_LONG"); /* NOLINT(concurrency-mt-unsafe): before threads */
+
+    return text != NULL && strcmp(text, "1") == 0;
+}

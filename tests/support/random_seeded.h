@@ -4,6 +4,7 @@
 #ifndef TESTS_SUPPORT_RANDOM_SEEDED_H
 #define TESTS_SUPPORT_RANDOM_SEEDED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/random.h"
@@ -23,5 +24,8 @@ uint64_t random_seeded_below(struct random_seeded *random, uint64_t limit);
 /* The seed for this run: TIDEMARK_TEST_SEED (decimal) if it is set, else one from the system's
  * generator. Prints it with NAME, so that a failure can be repeated. */
 uint64_t test_seed(const char *name);
+
+/* Is this a long run (TIDEMARK_TEST_LONG is "1"), in which tests try more? */
+bool test_is_long(void);
 
 #endif
