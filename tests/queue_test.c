@@ -739,9 +739,11 @@ static uint64_t run_into_loop(struct loop *loop, struct traffic *traffic)
     return popped;
 }
 
-static void millions_of_items_pass_into_the_loop_once_and_in_order(void **state)
+/* Rounds of RUN, in all endings, until COUNT items have moved. */
+static void move_with_loop(const char *seed_name, uint64_t count,
+                           uint64_t (*run)(struct loop *loop, struct traffic *traffic))
 {
-    struct random_seeded random = random_seeded_of(test_seed("into the loop"));
+    struct random_seeded random = random_seeded_of(test_seed(seed_name));
     struct clock_manual *clock = NULL;
     struct loop *loop = new_loop(&clock);
     struct traffic traffic = {
@@ -749,16 +751,21 @@ static void millions_of_items_pass_into_the_loop_once_and_in_order(void **state)
     };
     uint64_t moved = 0;
 
-    (void)state;
     assert_non_null(traffic.items);
-    for (unsigned round = 0; moved < INTO_LOOP || round < 2 * ENDINGS; round++) {
+    for (unsigned round = 0; moved < count || round < 2 * ENDINGS; round++) {
         traffic_init(&traffic, &random, round);
-        moved += run_into_loop(loop, &traffic);
+        moved += run(loop, &traffic);
         assert_each_item_once(&traffic);
         queue_free(traffic.queue);
     }
     memory_free(traffic.items);
     free_loop(loop, clock);
+}
+
+static void millions_of_items_pass_into_the_loop_once_and_in_order(void **state)
+{
+    (void)state;
+    move_with_loop("into the loop", INTO_LOOP, run_into_loop);
 }
 
 struct loop_producer {
@@ -816,24 +823,8 @@ static uint64_t run_out_of_loop(struct loop *loop, struct traffic *traffic)
 
 static void a_million_items_pass_out_of_the_loop_once_and_in_order(void **state)
 {
-    struct random_seeded random = random_seeded_of(test_seed("out of the loop"));
-    struct clock_manual *clock = NULL;
-    struct loop *loop = new_loop(&clock);
-    struct traffic traffic = {
-        .items = memory_new((size_t)PRODUCERS * ITEMS_EACH_MAX, sizeof(*traffic.items)),
-    };
-    uint64_t moved = 0;
-
     (void)state;
-    assert_non_null(traffic.items);
-    for (unsigned round = 0; moved < OUT_OF_LOOP || round < 2 * ENDINGS; round++) {
-        traffic_init(&traffic, &random, round);
-        moved += run_out_of_loop(loop, &traffic);
-        assert_each_item_once(&traffic);
-        queue_free(traffic.queue);
-    }
-    memory_free(traffic.items);
-    free_loop(loop, clock);
+    move_with_loop("out of the loop", OUT_OF_LOOP, run_out_of_loop);
 }
 
 /* --- failures --- */

@@ -27,8 +27,7 @@ struct disk_raw {
     char path[FS_PATH_SIZE]; /* of the raw file, whether what is open is it or a copy of it */
     struct fs_file *file;    /* what is read: the frozen copy, or the new disk's file */
     struct lane *lane;
-    struct work opening;
-    struct work closing;
+    struct work work; /* the opening; once that is done, the closing */
     struct loop_task lane_closed;
     struct loop_task *on_closed; /* NULL: it could not be opened, OPEN is told instead */
     struct disk_open *open;
@@ -39,6 +38,11 @@ struct disk_raw {
 static struct disk_raw *raw_of(struct disk *disk)
 {
     return (struct disk_raw *)disk; /* its first member */
+}
+
+static struct disk_raw *raw_of_work(struct work *work)
+{
+    return (struct disk_raw *)((char *)work - offsetof(struct disk_raw, work));
 }
 
 static struct disk_request *request_of(struct work *work)
@@ -303,7 +307,7 @@ static void cancel_all(struct disk *disk)
 
 static void run_close(struct work *work)
 {
-    struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, closing));
+    struct disk_raw *raw = raw_of_work(work);
 
     fs_close(raw->file);
     raw->file = NULL;
@@ -311,7 +315,7 @@ static void run_close(struct work *work)
 
 static void closed(struct work *work, enum status status)
 {
-    struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, closing));
+    struct disk_raw *raw = raw_of_work(work);
 
     INVARIANT(status == STATUS_OK); /* nobody cancels it */
     lane_close(raw->lane, &raw->lane_closed);
@@ -330,9 +334,9 @@ static void finish(struct loop_task *task)
 
 static void start_close(struct disk_raw *raw)
 {
-    raw->closing = (struct work){.run = run_close, .done = closed, .cost = 1};
+    raw->work = (struct work){.run = run_close, .done = closed, .cost = 1};
     raw->lane_closed = (struct loop_task){.run = finish};
-    submit(raw, &raw->closing);
+    submit(raw, &raw->work);
 }
 
 static void close_disk(struct disk *disk, struct loop_task *on_closed)
@@ -418,7 +422,7 @@ static enum status open_new(struct disk_raw *raw, const struct disk_open *open, 
 
 static void run_open(struct work *work)
 {
-    struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, opening));
+    struct disk_raw *raw = raw_of_work(work);
     struct disk_open *open = raw->open;
 
     switch (open->kind) {
@@ -435,7 +439,7 @@ static void run_open(struct work *work)
 
 static void opened(struct work *work, enum status status)
 {
-    struct disk_raw *raw = (struct disk_raw *)((char *)work - offsetof(struct disk_raw, opening));
+    struct disk_raw *raw = raw_of_work(work);
     struct disk_open *open = raw->open;
 
     INVARIANT(status == STATUS_OK); /* nobody cancels it */
@@ -459,7 +463,7 @@ static enum status prepare(const struct disk_raw_opener *opener, struct disk_ope
     raw->disk.info.physical_sector = PHYSICAL_SECTOR;
     raw->fs = opener->fs;
     raw->open = open;
-    raw->opening = (struct work){.run = run_open, .done = opened, .cost = 1};
+    raw->work = (struct work){.run = run_open, .done = opened, .cost = 1};
     st = lane_new(opener->pool, limits, NULL, &raw->lane, err);
     if (st != STATUS_OK) {
         memory_free(raw);
@@ -475,7 +479,7 @@ static void open_start(struct disk_opener *opener, struct disk_open *open)
 
     open->status = prepare((struct disk_raw_opener *)opener, open, &raw, &open->err);
     if (open->status == STATUS_OK)
-        submit(raw, &raw->opening);
+        submit(raw, &raw->work);
     else
         loop_post(opener->loop, &open->answer);
 }
