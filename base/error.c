@@ -294,6 +294,10 @@ void error_line(const struct error *err, char line[ERROR_LINE_SIZE])
         length = snprintf(line, ERROR_LINE_SIZE, "%s [%s, OpenSSL 0x%" PRIx64 "]", err->text, name,
                           (uint64_t)err->native);
         break;
+    case NATIVE_GRPC:
+        length = snprintf(line, ERROR_LINE_SIZE, "%s [%s, gRPC %" PRId64 "]", err->text, name,
+                          err->native);
+        break;
     }
     mark_cut(line, ERROR_LINE_SIZE, length);
 }

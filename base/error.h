@@ -41,6 +41,7 @@ enum native_kind {
     NATIVE_ERRNO,   /* POSIX errno */
     NATIVE_UV,      /* libuv's UV_* (negative) */
     NATIVE_OPENSSL, /* ERR_get_error() */
+    NATIVE_GRPC,    /* grpc_status_code: gRPC's own failure, not what the other side answered */
 };
 
 #define ERROR_TEXT_SIZE 512

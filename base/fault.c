@@ -290,6 +290,27 @@ enum status faults_parse(struct faults *faults, const char *text, struct error *
     return STATUS_OK;
 }
 
+enum status faults_install_from_environment(struct error *err)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the first call of main(): there are no other threads */
+    const char *text = getenv("TIDEMARK_FAULT");
+    struct faults *faults = NULL;
+    enum status st = STATUS_OK;
+
+    if (text == NULL)
+        return STATUS_OK;
+    faults = faults_new();
+    if (faults == NULL)
+        return error_set_no_memory(err, sizeof(*faults), "a table of faults");
+    st = faults_parse(faults, text, err);
+    if (st != STATUS_OK) {
+        faults_free(faults);
+        return error_wrap(err, "TIDEMARK_FAULT");
+    }
+    faults_install(faults); /* for good: INSTALLED keeps it */
+    return STATUS_OK;
+}
+
 bool faults_fired(struct faults *faults)
 {
     uv_mutex_lock(&faults->mutex);

@@ -506,6 +506,19 @@ enum status fs_sync_dir(struct fs *fs, const char *path, struct error *err)
     return STATUS_OK;
 }
 
+enum status fs_lock(struct fs *fs, const char *path, struct fs_file **ret_lock, struct error *err)
+{
+    enum status st = check_inner_path(path, STATUS_PRECONDITION, err);
+
+    if (st == STATUS_OK)
+        st = ask(fs, "fs.lock", can_fail, err);
+    if (st == STATUS_OK)
+        st = fs->ops->lock(fs, path, ret_lock, err);
+    if (st != STATUS_OK)
+        return error_wrap(err, "lock file %s", path);
+    return STATUS_OK;
+}
+
 void fs_free(struct fs *fs)
 {
     if (fs != NULL)

@@ -64,6 +64,8 @@ struct fs_ops {
     enum status (*list)(struct fs *fs, const char *path, struct fs_names *ret_names,
                         struct error *err);
     enum status (*sync_dir)(struct fs *fs, const char *path, struct error *err);
+    enum status (*lock)(struct fs *fs, const char *path, struct fs_file **ret_lock,
+                        struct error *err);
     void (*free)(struct fs *fs);
 #ifdef TIDEMARK_FAULTS
     /* A fault took the place of sync(FILE) or, where FILE is NULL, of sync_dir(PATH): a filling that
@@ -150,6 +152,12 @@ NODISCARD enum status fs_names_add(struct fs_names *names, const char *name, str
  * the names that were pending there may never become durable, *whatever later syncs say*: give them up,
  * and put what must stay under new names. */
 NODISCARD enum status fs_sync_dir(struct fs *fs, const char *path, struct error *err);
+
+/* Holds the file at PATH, made if it is not there, for this caller alone, until fs_close(*ret_lock) or the end of
+ * the process, however it ends. The file stays; what is in it is the filling's (the holder's process number).
+ * STATUS_UNAVAILABLE: somebody else holds it; the sentence says who, as far as that is known. */
+NODISCARD enum status fs_lock(struct fs *fs, const char *path, struct fs_file **ret_lock,
+                              struct error *err);
 
 /* All files are closed. NULL is fine. */
 void fs_free(struct fs *fs);

@@ -9,11 +9,13 @@
 #include <stdbool.h>
 #include <stdio.h> /* renameat() */
 #include <string.h>
+#include <sys/file.h> /* flock() */
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { NAME_SIZE = 256 };
 
@@ -107,10 +109,10 @@ static enum status open_dir(const struct posix_fs *fs, const char *path, int *re
 }
 
 /* O_NONBLOCK: a FIFO in the place of a file must not make us wait. Regular files ignore it. */
+static const int always = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+
 static int flags_of(enum fs_mode mode)
 {
-    const int always = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-
     switch (mode) {
     case FS_READ:
         return always | O_RDONLY;
@@ -133,15 +135,15 @@ static enum status refuse_other_kinds(int fd, struct error *err)
     return STATUS_OK;
 }
 
-static enum status open_fd(const struct posix_fs *fs, const char *path, enum fs_mode mode,
-                           int *ret_fd, struct error *err)
+static enum status open_fd(const struct posix_fs *fs, const char *path, int flags, int *ret_fd,
+                           struct error *err)
 {
     struct place place = {0};
     enum status st = walk(fs, path, &place, err);
 
     if (st != STATUS_OK)
         return st;
-    int fd = openat(place.dir, place.name, flags_of(mode), S_IRUSR | S_IWUSR);
+    int fd = openat(place.dir, place.name, flags, S_IRUSR | S_IWUSR);
     int errnum = errno;
 
     leave(fs, place);
@@ -158,8 +160,8 @@ static enum status open_fd(const struct posix_fs *fs, const char *path, enum fs_
     return STATUS_OK;
 }
 
-static enum status posix_open(struct fs *fs, const char *path, enum fs_mode mode,
-                              struct fs_file **ret_file, struct error *err)
+static enum status open_file(struct fs *fs, const char *path, int flags, struct fs_file **ret_file,
+                             struct error *err)
 {
     struct posix_file *file = memory_new(1, sizeof(*file));
     char *copy = memory_copy_text(path);
@@ -169,7 +171,7 @@ static enum status posix_open(struct fs *fs, const char *path, enum fs_mode mode
     if (file == NULL || copy == NULL)
         st = error_set_no_memory(err, sizeof(*file) + strlen(path) + 1, "an open file");
     if (st == STATUS_OK)
-        st = open_fd(fs_of(fs), path, mode, &fd, err);
+        st = open_fd(fs_of(fs), path, flags, &fd, err);
     if (st != STATUS_OK)
         goto out;
     *file = (struct posix_file){.file = {.fs = fs, .path = copy}, .fd = fd};
@@ -180,6 +182,12 @@ out:
     memory_free(copy);
     memory_free(file);
     return st;
+}
+
+static enum status posix_open(struct fs *fs, const char *path, enum fs_mode mode,
+                              struct fs_file **ret_file, struct error *err)
+{
+    return open_file(fs, path, flags_of(mode), ret_file, err);
 }
 
 static enum status posix_read_at(struct fs_file *file, uint64_t offset, void *data, size_t size,
@@ -457,6 +465,54 @@ static enum status posix_sync_dir(struct fs *fs, const char *path, struct error 
     return st;
 }
 
+enum { PROCESS_TEXT_SIZE = 24 };
+
+/* Who holds FILE, as the holder has written it. */
+static enum status refuse_locked(struct fs_file *file, struct error *err)
+{
+    char text[PROCESS_TEXT_SIZE] = {0};
+    uint64_t process = 0;
+    size_t size = 0;
+    struct error ignored = {0};
+
+    /* Only for the sentence: what cannot be read is left out. */
+    DISCARD(posix_read_at(file, 0, text, sizeof(text) - 1, &size, &ignored));
+    if (!text_parse_u64(text, &process))
+        return error_set(err, STATUS_UNAVAILABLE, "another process holds it");
+    return error_set(err, STATUS_UNAVAILABLE, "process %s holds it", text);
+}
+
+/* A lock of flock() belongs to the open file: it is gone when that is closed, by us or by the kernel. */
+static enum status posix_lock(struct fs *fs, const char *path, struct fs_file **ret_lock,
+                              struct error *err)
+{
+    char text[PROCESS_TEXT_SIZE];
+    struct fs_file *file = NULL;
+    enum status st = open_file(fs, path, always | O_RDWR | O_CREAT, &file, err);
+
+    if (st != STATUS_OK)
+        return st;
+    int result = flock(fd_of(file), LOCK_EX | LOCK_NB);
+    int errnum = errno;
+
+    if (result != 0 && errnum == EWOULDBLOCK)
+        st = refuse_locked(file, err);
+    else if (result != 0)
+        st = error_set_errno(err, errnum, "flock");
+    if (st == STATUS_OK)
+        st = posix_resize(file, 0, err);
+    if (st == STATUS_OK) {
+        INVARIANT(text_format(text, sizeof(text), "%ld", (long)getpid()));
+        st = posix_write_at(file, 0, slice_of_text(text), err);
+    }
+    if (st != STATUS_OK) {
+        posix_close(file);
+        return st;
+    }
+    *ret_lock = file;
+    return STATUS_OK;
+}
+
 static void posix_free(struct fs *fs)
 {
     close_fd(fs_of(fs)->dir);
@@ -494,6 +550,7 @@ static const struct fs_ops posix_ops = {
     .remove = posix_remove,
     .list = posix_list,
     .sync_dir = posix_sync_dir,
+    .lock = posix_lock,
     .free = posix_free,
 #ifdef TIDEMARK_FAULTS
     .sync_failed = posix_sync_failed,

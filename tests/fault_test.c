@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -495,6 +496,37 @@ static void fail_each_tries_every_hit_and_stops(void **state)
     assert_int_equal(attempts.fails, 3);
 }
 
+/* NOLINTBEGIN(concurrency-mt-unsafe): no other thread is there to read the environment meanwhile */
+
+static void environment_that_arms_nothing_is_refused_or_ignored(void **state)
+{
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(unsetenv("TIDEMARK_FAULT"), 0);
+    ASSERT_OK(faults_install_from_environment(&err), &err);
+    assert_int_equal(fault_hit(FAULT_POINT, "test.point", CAN_FAIL), FAULT_NONE);
+    assert_int_equal(setenv("TIDEMARK_FAULT", "test.point=burn@1", 1), 0);
+    ASSERT_STATUS(STATUS_INVALID, faults_install_from_environment(&err), &err);
+    assert_non_null(strstr(err.text, "TIDEMARK_FAULT"));
+    assert_int_equal(unsetenv("TIDEMARK_FAULT"), 0);
+}
+
+/* The last of all: what it installs stays installed. */
+static void environment_arms_a_point_for_the_whole_process(void **state)
+{
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(setenv("TIDEMARK_FAULT", "test.point=fail@2", 1), 0);
+    ASSERT_OK(faults_install_from_environment(&err), &err);
+    ASSERT_OK(fault_point("test.point", &err), &err);
+    ASSERT_STATUS(STATUS_UNAVAILABLE, fault_point("test.point", &err), &err);
+    assert_int_equal(unsetenv("TIDEMARK_FAULT"), 0);
+}
+
+/* NOLINTEND(concurrency-mt-unsafe) */
+
 static void tables_of_nobody_are_freed(void **state)
 {
     (void)state;
@@ -529,6 +561,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(exactly_one_of_many_threads_is_hit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fail_each_tries_every_hit_and_stops, set_up, tear_down),
         cmocka_unit_test(tables_of_nobody_are_freed),
+        cmocka_unit_test(environment_that_arms_nothing_is_refused_or_ignored),
+        cmocka_unit_test(environment_arms_a_point_for_the_whole_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -520,6 +520,30 @@ static void syncs_of_what_is_there_succeed(void **state)
     assert_int_equal(fs_sync_dir(fs, "file", &err), STATUS_PRECONDITION);
 }
 
+static void lock_is_held_by_one_until_it_is_closed(void **state)
+{
+    struct fs *fs = fs_of(state);
+    struct fs_file *lock = NULL;
+    struct fs_file *other = NULL;
+    struct error err = {0};
+
+    made_dir(fs, "dir");
+    for (unsigned i = 0; i < 2; i++) { /* the file is new, then it is there */
+        assert_int_equal(fs_lock(fs, "dir/lock", &lock, &err), STATUS_OK);
+        assert_int_equal(fs_lock(fs, "dir/lock", &other, &err), STATUS_UNAVAILABLE);
+        assert_null(other);
+        assert_non_null(strstr(err.text, "holds it"));
+        assert_int_equal(fs_lock(fs, "lock", &other, &err), STATUS_OK);
+        fs_close(other);
+        other = NULL;
+        fs_close(lock);
+    }
+    assert_list(fs, "dir", "lock ");
+    assert_int_equal(fs_lock(fs, "none/lock", &lock, &err), STATUS_NOT_FOUND);
+    assert_int_equal(fs_lock(fs, "", &lock, &err), STATUS_PRECONDITION);
+    assert_int_equal(fs_lock(fs, "../lock", &lock, &err), STATUS_INVALID);
+}
+
 static void replace_puts_new_content_under_the_name(void **state)
 {
     struct fs *fs = fs_of(state);
@@ -639,6 +663,7 @@ int fs_contract_run(struct fs_contract *contract)
         CONTRACT(names_have_255_bytes_and_paths_1023),
         CONTRACT(three_dots_are_a_name),
         CONTRACT(syncs_of_what_is_there_succeed),
+        CONTRACT(lock_is_held_by_one_until_it_is_closed),
         CONTRACT(replace_puts_new_content_under_the_name),
         CONTRACT(errors_name_the_operation_and_the_path),
         CONTRACT(threads_share_a_file_and_a_folder),

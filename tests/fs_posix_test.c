@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h> /* renameat() */
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -525,6 +527,57 @@ static void rename_of_a_linked_file_to_another_name_is_one_rename(void **state)
     assert_content(env, "c", "text");
 }
 
+/* --- locks ------------------------------------------------------------------------------------- */
+
+/* What a process does that gets the lock of "lock" in FOLDER, says so by a byte to FD, and waits for its end. No cmocka:
+ * it is not this test's process. */
+NORETURN static void hold_lock(const char *folder, int fd)
+{
+    struct fs_file *lock = NULL;
+    struct fs *fs = NULL;
+    struct error err = {0};
+    char said = 'y';
+
+    if (fs_posix_new(folder, &fs, &err) != STATUS_OK ||
+        fs_lock(fs, "lock", &lock, &err) != STATUS_OK)
+        said = 'n';
+    if (write(fd, &said, 1) != 1)
+        _exit(1);
+    for (;;)
+        (void)pause(); /* until it is killed */
+}
+
+static void lock_of_a_killed_process_is_free_again(void **state)
+{
+    struct env *env = *state;
+    struct fs_file *lock = NULL;
+    struct error err = {0};
+    char holder[64];
+    char said = 0;
+    int fds[2];
+    int result = 0;
+
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork(); /* this program has no threads */
+
+    assert_true(child >= 0);
+    if (child == 0)
+        hold_lock(env->folder, fds[1]);
+    assert_int_equal(read(fds[0], &said, 1), 1);
+    enum status held = fs_lock(env->fs, "lock", &lock, &err);
+
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(said, 'y');
+    assert_int_equal(held, STATUS_UNAVAILABLE);
+    assert_true(text_format(holder, sizeof(holder), "process %ld holds it", (long)child));
+    assert_non_null(strstr(err.text, holder));
+    ASSERT_OK(fs_lock(env->fs, "lock", &lock, &err), &err);
+    fs_close(lock);
+    (void)close(fds[0]); /* a byte for the test */
+    (void)close(fds[1]);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void)
@@ -544,6 +597,7 @@ int main(void)
         TEST(rename_to_a_link_of_the_same_file_takes_the_old_name_away),
         TEST(rename_to_the_name_itself_keeps_it),
         TEST(rename_of_a_linked_file_to_another_name_is_one_rename),
+        TEST(lock_of_a_killed_process_is_free_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

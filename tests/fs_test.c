@@ -151,8 +151,12 @@ static enum status call(struct fs *fs, struct fs_file *file, size_t which, struc
         st = fs_list(fs, "", &names, err);
         fs_names_deinit(&names);
         return st;
-    default:
+    case 11:
         return fs_sync_dir(fs, "", err);
+    default:
+        st = fs_lock(fs, "file", &opening, err);
+        fs_close(opening);
+        return st;
     }
 }
 
@@ -173,6 +177,7 @@ static const struct {
     {"fs.remove", "remove file: ", false},
     {"fs.list", "list folder : ", false},
     {"fs.sync_dir", "sync folder : ", true},
+    {"fs.lock", "lock file file: ", false},
 };
 
 enum { POINTS = sizeof(points) / sizeof(points[0]) };

@@ -182,10 +182,75 @@ static void a_frozen_copy_survives_a_power_cut_at_every_operation(void **state)
     fs_free(story.memory);
 }
 
+static size_t count_copies(struct fs *fs)
+{
+    struct fs_names names = {0};
+    struct error err = {0};
+    size_t count = 0;
+
+    ASSERT_OK(fs_list(fs, "disk.raw.frozen", &names, &err), &err);
+    for (size_t i = 0; i < names.count; i++)
+        count += strcmp(names.names[i], "disk") != 0;
+    fs_names_deinit(&names);
+    return count;
+}
+
+static void all_copies_go_but_the_one_to_keep(void **state)
+{
+    struct story story = {0};
+    struct fs_file *unfinished = NULL;
+    size_t removed = 0;
+    struct error err = {0};
+
+    (void)state;
+    tell(&story, test_seed("raw_frozen"));
+    ASSERT_OK(fs_open(story.fs, "disk.raw.frozen/0123456789abcdef0123456789abcdef.new", FS_CREATE,
+                      &unfinished, &err),
+              &err);
+    fs_close(unfinished);
+    ASSERT_OK(raw_frozen_keep_only(story.fs, path, story.promises[1].id, &removed, &err), &err);
+    assert_int_equal(removed, 2);
+    assert_whole(story.fs, story.promises[1].id, 1, "one is kept");
+    assert_false(is_there(story.fs, story.promises[2].id));
+    assert_int_equal(count_copies(story.fs), 1);
+    ASSERT_OK(raw_frozen_keep_only(story.fs, path, story.promises[1].id, &removed, &err), &err);
+    assert_int_equal(removed, 0);
+    ASSERT_OK(raw_frozen_keep_only(story.fs, path, NULL, &removed, &err), &err);
+    assert_int_equal(removed, 1);
+    assert_int_equal(count_copies(story.fs), 0);
+    ASSERT_OK(raw_frozen_read_disk(story.fs, path, &story.noted, &err), &err);
+    ASSERT_OK(raw_frozen_keep_only(story.fs, "other.raw", NULL, &removed, &err), &err);
+    assert_int_equal(removed, 0); /* never frozen */
+    fs_free(story.fs);
+    fs_free(story.memory);
+}
+
+/* With the copies told of, all are removed but the second: after that none but it is ever there again. */
+static void removed_copies_stay_removed_after_a_power_cut(void **state)
+{
+    uint64_t seed = test_seed("raw_frozen");
+    struct fs_cut_options options = {.tear_unit = SECTOR, .samples = 64, .seed = seed};
+    struct story story = {0};
+    size_t removed = 0;
+    struct error err = {0};
+
+    (void)state;
+    tell(&story, seed);
+    story.promises[2].removed = now(&story);
+    ASSERT_OK(raw_frozen_keep_only(story.fs, path, story.promises[1].id, &removed, &err), &err);
+    assert_int_equal(removed, 1);
+    story.promises[2].gone = now(&story);
+    assert_true(fs_cut_every(fs_record_log(story.fs), &options, check_state, &story) > 100);
+    fs_free(story.fs);
+    fs_free(story.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frozen_copy_survives_a_power_cut_at_every_operation),
+        cmocka_unit_test(all_copies_go_but_the_one_to_keep),
+        cmocka_unit_test(removed_copies_stay_removed_after_a_power_cut),
     };
 
     return cmocka_run_group_tests_name("raw_frozen", tests, NULL, NULL);

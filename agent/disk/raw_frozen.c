@@ -474,6 +474,43 @@ enum status raw_frozen_remove(struct fs *fs, const char *file, const char *id, s
     return st;
 }
 
+/* Is NAME, in FILE's folder, a copy other than KEEP, or one that was never finished? */
+static bool may_go(const char *name, const char *keep)
+{
+    char id[RAW_FROZEN_ID_SIZE];
+    uint64_t size = 0;
+
+    if (is_unfinished(name))
+        return true;
+    return parse_copy_name(name, id, &size) && (keep == NULL || strcmp(id, keep) != 0);
+}
+
+enum status raw_frozen_keep_only(struct fs *fs, const char *file, const char *keep,
+                                 size_t *ret_removed, struct error *err)
+{
+    struct fs_names names = {0};
+    char path[FS_PATH_SIZE];
+    size_t removed = 0;
+    enum status st = list_folder(fs, file, &names, err);
+
+    for (size_t i = 0; st == STATUS_OK && i < names.count; i++) {
+        if (!may_go(names.names[i], keep))
+            continue;
+        removed++;
+        st = name_in_folder(file, names.names[i], path, err);
+        if (st == STATUS_OK)
+            st = fs_remove(fs, path, err);
+    }
+    /* Also where none had to go: an interrupted call may have removed them. A folder with nothing in it may
+     * not be there. */
+    if (st == STATUS_OK && names.count > 0)
+        st = sync_folder(fs, file, err);
+    fs_names_deinit(&names);
+    if (st == STATUS_OK)
+        *ret_removed = removed;
+    return st;
+}
+
 enum status raw_frozen_find(struct fs *fs, const char *file, const char *id,
                             char ret_copy[FS_PATH_SIZE], struct error *err)
 {

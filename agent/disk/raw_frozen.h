@@ -15,6 +15,7 @@
 #define AGENT_DISK_RAW_FROZEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -51,6 +52,12 @@ NODISCARD enum status raw_frozen_make(struct fs *fs, const char *file, const cha
  * cut. STATUS_NOT_FOUND: there is none. */
 NODISCARD enum status raw_frozen_remove(struct fs *fs, const char *file, const char *id,
                                         struct error *err);
+
+/* Removes every copy of FILE, finished or not, but the copy KEEP (NULL: none stays); none of them is open.
+ * They are gone for good then, also after a power cut. *ret_removed: how many there were. That nothing is
+ * there to be removed is no failure. After a failure some may be gone. */
+NODISCARD enum status raw_frozen_keep_only(struct fs *fs, const char *file, const char *keep,
+                                           size_t *ret_removed, struct error *err);
 
 /* Where the copy ID is. STATUS_NOT_FOUND: there is none. */
 NODISCARD enum status raw_frozen_find(struct fs *fs, const char *file, const char *id,

@@ -19,6 +19,7 @@ struct node {
     bool is_dir;
     unsigned names; /* two: fs_memory_put_link() */
     unsigned opens;
+    bool locked;
     struct sparse bytes; /* of a file */
 };
 
@@ -40,6 +41,7 @@ struct memory_file {
     struct fs_file file;
     struct node *node;
     bool writable;
+    bool holds; /* the lock of NODE */
 };
 
 static struct memory_fs *fs_of(struct fs *fs)
@@ -308,6 +310,8 @@ static void memory_close(struct fs_file *file)
 
     uv_mutex_lock(&fs->mutex);
     node->opens--;
+    if (file_of(file)->holds)
+        node->locked = false;
     node_release(fs, node);
     uv_mutex_unlock(&fs->mutex);
     double_free(file->path);
@@ -452,6 +456,30 @@ static enum status memory_sync_dir(struct fs *fs, const char *path, struct error
     return st;
 }
 
+static enum status memory_lock(struct fs *fs, const char *path, struct fs_file **ret_lock,
+                               struct error *err)
+{
+    struct fs_file *file = NULL;
+    enum status st = memory_open(fs, path, FS_WRITE, &file, err);
+
+    if (st == STATUS_NOT_FOUND)
+        st = memory_open(fs, path, FS_CREATE, &file, err);
+    if (st != STATUS_OK)
+        return st;
+    struct node *node = file_of(file)->node;
+
+    uv_mutex_lock(&fs_of(fs)->mutex);
+    file_of(file)->holds = !node->locked;
+    node->locked = true;
+    uv_mutex_unlock(&fs_of(fs)->mutex);
+    if (!file_of(file)->holds) {
+        memory_close(file);
+        return error_set(err, STATUS_UNAVAILABLE, "another process holds it");
+    }
+    *ret_lock = file;
+    return STATUS_OK;
+}
+
 static void memory_fs_free(struct fs *base)
 {
     struct memory_fs *fs = fs_of(base);
@@ -501,6 +529,7 @@ static const struct fs_ops memory_ops = {
     .remove = memory_remove,
     .list = memory_list,
     .sync_dir = memory_sync_dir,
+    .lock = memory_lock,
     .free = memory_fs_free,
 #ifdef TIDEMARK_FAULTS
     .sync_failed = memory_sync_failed,

@@ -347,6 +347,20 @@ static enum status record_sync_dir(struct fs *fs, const char *path, struct error
     return found ? end_sync(fs, sync, path, st, err) : st; /* not found: there is no such folder */
 }
 
+/* Not written down: the file is there to be held, and nothing counts on what is in it. */
+static enum status record_lock(struct fs *fs, const char *path, struct fs_file **ret_lock,
+                               struct error *err)
+{
+    struct fs *inner = recorder_of(fs)->inner;
+    enum status st = enter(fs, err);
+
+    if (st != STATUS_OK)
+        return st;
+    st = inner->ops->lock(inner, path, ret_lock, err);
+    leave(fs);
+    return st;
+}
+
 static void record_free(struct fs *fs)
 {
     struct recorder *recorder = recorder_of(fs);
@@ -455,6 +469,7 @@ static const struct fs_ops record_ops = {
     .remove = record_remove,
     .list = record_list,
     .sync_dir = record_sync_dir,
+    .lock = record_lock,
     .free = record_free,
 #ifdef TIDEMARK_FAULTS
     .sync_failed = record_sync_failed,
