@@ -1,0 +1,39 @@
+/* coordinator/store/log_reader.h: reads the segments of a log, by the rules in store_log.h. Thread: the store's; blocks. */
+#ifndef COORDINATOR_STORE_LOG_READER_H
+#define COORDINATOR_STORE_LOG_READER_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/slice.h"
+#include "coordinator/store/store_log.h"
+#include "format/log_entry.h"
+
+enum { LOG_PATH_SIZE = 3 + 1 + 20 + 1 };
+
+/* The highest number that a segment's name of ten digits takes. */
+#define LOG_SEGMENT_MAX UINT64_C(9999999999)
+
+/* "log/0000000001" */
+void log_segment_path(uint64_t segment, char path[LOG_PATH_SIZE]);
+
+/* What a reader found. */
+struct log_found {
+    struct random_id writer;
+    uint64_t sequence; /* of the newest entry */
+    struct hash_digest hash;
+    struct buffer
+        newest;       /* that entry as it lies there: initialized by the caller, and the caller's */
+    uint64_t segment; /* the highest number of a file, whatever is in it */
+};
+
+/* See store_log_open(). */
+NODISCARD enum status log_read(const struct store_log_world *world,
+                               enum status (*each)(void *arg, const struct log_entry_header *header,
+                                                   struct slice body, struct error *err),
+                               void *arg, struct log_found *found, struct error *err);
+
+#endif
