@@ -39,6 +39,11 @@ static void the_systems_number_and_words_are_kept(void **state)
     assert_int_equal(error_set_uv(&err, UV_ENOMEM, "start a thread"), STATUS_EXHAUSTED);
     error_line(&err, line);
     assert_string_equal(line, "start a thread: not enough memory [EXHAUSTED, libuv -12]");
+    (void)error_set(&err, STATUS_UNAVAILABLE, "the coordinator cannot be reached");
+    err.kind = NATIVE_GRPC;
+    err.native = 14;
+    error_line(&err, line);
+    assert_string_equal(line, "the coordinator cannot be reached [UNAVAILABLE, gRPC 14]");
 }
 
 static const struct {
