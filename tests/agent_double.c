@@ -792,6 +792,7 @@ static void write_hello(struct agent_double *fake)
     Tidemark__V1__Version version = TIDEMARK__V1__VERSION__INIT;
 
     version.major = fake->major;
+    fake->told_major = fake->major;
     hello.protocol = &version;
     hello.repository.data = fake->repository.bytes;
     hello.repository.len = RANDOM_ID_SIZE;
@@ -911,6 +912,7 @@ static void accept_session(void *context, struct rpc_call *call,
     fake->session = call;
     fake->sessions++;
     fake->hello_came = false;
+    fake->told_major = 0;
     *ret_events = &events;
     *ret_owner = fake;
     rpc_read_start(call, &fake->session_read);

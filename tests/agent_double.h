@@ -121,6 +121,7 @@ struct agent_double {
     bool session_writing, hello_came;
     unsigned sessions, progress_count, done_count;
     uint32_t major;
+    uint32_t told_major;       /* by the newest hello */
     struct error done_failure; /* of the last TaskDone; STATUS_OK: none */
     struct id done_point;
     char done_reason[64];
