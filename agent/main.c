@@ -8,6 +8,8 @@
 #include "base/fault.h"
 #include "base/fs_posix.h"
 #include "base/memory.h"
+#include "base/program.h"
+#include "base/secret.h"
 #include "base/stop_signal.h"
 #include "base/text.h"
 #include "agent/options.h"
@@ -100,21 +102,11 @@ static enum status load_identity(struct agent *agent, struct error *err)
     return st;
 }
 
-static unsigned worker_count(const struct options *options)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (options->workers != 0)
-        return (unsigned)options->workers;
-    if (processors < 1)
-        return 1;
-    return processors > OPTIONS_WORKERS_MAX ? OPTIONS_WORKERS_MAX : (unsigned)processors;
-}
-
 /* All that has threads; the signals are blocked by now. */
 static enum status start_threads(struct agent *agent, struct error *err)
 {
-    enum status st = pool_new(agent->loop, worker_count(&agent->options), &agent->workers, err);
+    enum status st =
+        pool_new(agent->loop, program_workers(agent->options.workers), &agent->workers, err);
 
     if (st == STATUS_OK)
         st = pool_new(agent->loop, BLOCKING_THREADS, &agent->blocking, err);
@@ -210,6 +202,8 @@ int main(int argc, char **argv)
 
     if (faults_install_from_environment(&err) != STATUS_OK)
         return fail(EXIT_USE, &err);
+    if (secret_shield_process(&err) != STATUS_OK)
+        return fail(EXIT_FAILED, &err);
     if (options_parse(argc, argv, &agent.options, &err) != STATUS_OK)
         return fail(EXIT_USE, &err);
     if (agent.options.command == OPTIONS_HELP) {

@@ -3,10 +3,9 @@
 #include <getopt.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/memory.h"
+#include "base/program.h"
 #include "base/text.h"
-#include "format/statement.h"
 
 const char options_help[] =
     "usage: tidemark-agent run --coordinator HOST:PORT --tls DIR --disk NAME=FILE ...\n"
@@ -52,27 +51,13 @@ static const struct option long_options[] = {
 /* Can NAME be a disk's in a statement? Else all backups of it would fail, at their end. */
 static enum status check_name(const char *name, struct error *err)
 {
-    struct statement_disk disk = {.size = 512, .root = {{1}}};
-    struct statement statement = {.host = "host",
-                                  .vm_name = "vm",
-                                  .consistency = CONSISTENCY_CRASH,
-                                  .disks = &disk,
-                                  .disk_count = 1};
-    struct statement decoded = {0};
-    struct buffer bytes = {0};
+    struct slice text = slice_of_text(name);
 
-    if (!text_format(disk.name, sizeof(disk.name), "%s", name))
-        return error_set(err, STATUS_INVALID, "more than %d bytes", OPTIONS_DISK_NAME_MAX);
-    buffer_init(&bytes, STATEMENT_SIZE_MAX);
-    statement_encode(&statement, &bytes);
-
-    enum status st = buffer_check(&bytes, "a disk's name", err);
-
-    if (st == STATUS_OK)
-        st = statement_decode(buffer_slice(&bytes), &decoded, err);
-    statement_deinit(&decoded);
-    buffer_deinit(&bytes);
-    return st;
+    if (text.size == 0 || text.size > OPTIONS_DISK_NAME_MAX)
+        return error_set(err, STATUS_INVALID, "not 1 to %d bytes", OPTIONS_DISK_NAME_MAX);
+    if (!text_is_plain(text))
+        return error_set(err, STATUS_INVALID, "not UTF-8, or with control characters");
+    return STATUS_OK;
 }
 
 /* No disk has NAME or FILE already: two backups at once would remove each other's frozen copies. */
@@ -133,48 +118,6 @@ out:
     return st;
 }
 
-static enum status parse_number(const char *option, const char *text, uint64_t min, uint64_t max,
-                                uint64_t *ret_value, struct error *err)
-{
-    uint64_t value = 0;
-
-    if (!text_parse_u64(text, &value) || value < min || value > max)
-        return error_set(err, STATUS_INVALID, "%s %.64s is not a number from %llu to %llu", option,
-                         text, (unsigned long long)min, (unsigned long long)max);
-    *ret_value = value;
-    return STATUS_OK;
-}
-
-static enum status parse_format(const char *text, enum log_format *ret_format, struct error *err)
-{
-    if (strcmp(text, "text") == 0)
-        *ret_format = LOG_TEXT;
-    else if (strcmp(text, "json") == 0)
-        *ret_format = LOG_JSON;
-    else
-        return error_set(err, STATUS_INVALID, "--log-format %.64s is neither text nor json", text);
-    return STATUS_OK;
-}
-
-static enum status parse_level(const char *text, enum log_level *ret_level, struct error *err)
-{
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } levels[] = {{"error", LOG_ERROR},
-                  {"warning", LOG_WARNING},
-                  {"info", LOG_INFO},
-                  {"debug", LOG_DEBUG}};
-
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(text, levels[i].name) == 0) {
-            *ret_level = levels[i].level;
-            return STATUS_OK;
-        }
-    return error_set(err, STATUS_INVALID,
-                     "--log-level %.64s is none of error, warning, info, debug", text);
-}
-
 static enum status take_option(struct options *options, int option, struct error *err)
 {
     switch (option) {
@@ -187,14 +130,14 @@ static enum status take_option(struct options *options, int option, struct error
     case OPTION_DISK:
         return add_disk(options, optarg, err);
     case OPTION_MEMORY:
-        return parse_number("--memory", optarg, OPTIONS_MEMORY_MIB_MIN, OPTIONS_MEMORY_MIB_MAX,
-                            &options->memory_mib, err);
+        return program_parse_number("--memory", optarg, OPTIONS_MEMORY_MIB_MIN,
+                                    OPTIONS_MEMORY_MIB_MAX, &options->memory_mib, err);
     case OPTION_WORKERS:
-        return parse_number("--workers", optarg, 1, OPTIONS_WORKERS_MAX, &options->workers, err);
+        return program_parse_workers(optarg, &options->workers, err);
     case OPTION_LOG_FORMAT:
-        return parse_format(optarg, &options->format, err);
+        return program_parse_log_format(optarg, &options->format, err);
     case OPTION_LOG_LEVEL:
-        return parse_level(optarg, &options->level, err);
+        return program_parse_log_level(optarg, &options->level, err);
     case OPTION_HELP:
         options->command = OPTIONS_HELP;
         return STATUS_OK;

@@ -75,47 +75,6 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* The bytes of the well-formed UTF-8 character that TEXT begins with, or 0 (RFC 3629, section 4). */
-static size_t utf8_length(const unsigned char *text)
-{
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
-    size_t length = 0;
-
-    if (text[0] < 0x80)
-        return 1;
-    if (text[0] >= 0xc2 && text[0] <= 0xdf)
-        length = 2;
-    else if (text[0] >= 0xe0 && text[0] <= 0xef)
-        length = 3;
-    else if (text[0] >= 0xf0 && text[0] <= 0xf4)
-        length = 4;
-    else
-        return 0;
-    /* The second byte keeps out overlong forms, surrogates and what lies above U+10FFFF. */
-    if (text[0] == 0xe0)
-        low = 0xa0;
-    else if (text[0] == 0xed)
-        high = 0x9f;
-    else if (text[0] == 0xf0)
-        low = 0x90;
-    else if (text[0] == 0xf4)
-        high = 0x8f;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (text[i] < 0x80 || text[i] > 0xbf)
-            return 0;
-    return length;
-}
-
-/* U+0080 to U+009F: control characters that terminals obey. */
-static bool is_control(const unsigned char *text, size_t length)
-{
-    return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) ||
-           (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
-}
-
 /* The escape for a character that may not stand as it is: as RFC 8259 (section 7) has it in JSON. A byte
  * that is not UTF-8 (LENGTH 0) becomes U+FFFD there, and \xNN in text. */
 static void put_escape(struct line *line, const unsigned char *character, size_t length,
@@ -139,16 +98,19 @@ static void put_escape(struct line *line, const unsigned char *character, size_t
 /* TEXT so that it stays on one line and, within quotes, ends where it ends. */
 static void put_escaped(struct line *line, const char *text, enum log_format format, bool quoted)
 {
-    const unsigned char *next = (const unsigned char *)text;
+    struct slice rest = slice_of_text(text);
 
-    while (*next != '\0' && !line->cut) {
-        size_t length = utf8_length(next);
+    while (rest.size > 0 && !line->cut) {
+        size_t length = text_character(rest);
+        uint8_t first = rest.data[0];
+        size_t taken = length == 0 ? 1 : length;
 
-        if (length == 0 || is_control(next, length) || (quoted && (*next == '"' || *next == '\\')))
-            put_escape(line, next, length, format);
+        if (length == 0 || text_is_control(slice_of(rest.data, length)) ||
+            (quoted && (first == '"' || first == '\\')))
+            put_escape(line, rest.data, length, format);
         else
-            put(line, (const char *)next, length);
-        next += length == 0 ? 1 : length;
+            put(line, (const char *)rest.data, length);
+        rest = slice_of(rest.data + taken, rest.size - taken);
     }
 }
 

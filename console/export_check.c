@@ -97,20 +97,26 @@ static enum status check_point(const struct signed_slice *what, const struct sta
 {
     struct envelope envelope = {.vm = statement->vm,
                                 .time_us = statement->time_us,
-                                .disk_count = statement->disk_count};
+                                .disk_count = statement->disk_count,
+                                .file_count = statement->file_count};
     struct buffer body;
     struct id point;
     enum status st = STATUS_OK;
 
     buffer_init(&body, BODY_SIZE_MAX);
     envelope.disks = memory_new(statement->disk_count, sizeof(envelope.disks[0]));
-    if (envelope.disks == NULL) {
-        st = error_set_no_memory(err, sizeof(envelope.disks[0]), "the disks of a point");
+    envelope.files = memory_new(statement->file_count, sizeof(envelope.files[0]));
+    if (envelope.disks == NULL || envelope.files == NULL) {
+        st = error_set_no_memory(err, sizeof(envelope.disks[0]), "the disks and files of a point");
         goto out;
     }
     for (uint16_t i = 0; i < statement->disk_count; i++) {
         envelope.disks[i].size = statement->disks[i].size;
         envelope.disks[i].root.id = statement->disks[i].root;
+    }
+    for (uint16_t i = 0; i < statement->file_count; i++) {
+        envelope.files[i].size = statement->files[i].size;
+        envelope.files[i].root.id = statement->files[i].root;
     }
     body_encode(what, &body);
     st = buffer_check(&body, "the signed statement of a point", err);

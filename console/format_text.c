@@ -7,6 +7,7 @@
 
 #include "base/attr.h"
 #include "base/invariant.h"
+#include "base/slice.h"
 #include "base/text.h"
 
 enum { SECOND_MS = 1000, MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
@@ -90,56 +91,24 @@ void format_text_ratio(uint64_t above, uint64_t below, char text[FORMAT_TEXT_SIZ
                           tenth < 10 ? tenth : 9));
 }
 
-/* The length of the character at TEXT (UTF-8 as in RFC 3629, section 4) that may be shown, or 0. */
-static size_t visible_length(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    unsigned char low = 0x80; /* of the second byte */
-    unsigned char high = 0xbf;
-    size_t length = 0;
-
-    if (first < 0x80)
-        return first >= 0x20 && first != 0x7f ? 1 : 0;
-    if (first >= 0xc2 && first <= 0xdf)
-        length = 2;
-    else if (first >= 0xe0 && first <= 0xef)
-        length = 3;
-    else if (first >= 0xf0 && first <= 0xf4)
-        length = 4;
-    else
-        return 0;
-    if (first == 0xc2 || first == 0xe0) /* C1 control characters; overlong */
-        low = 0xa0;
-    else if (first == 0xf0)
-        low = 0x90;
-    else if (first == 0xed) /* surrogates */
-        high = 0x9f;
-    else if (first == 0xf4)
-        high = 0x8f;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (text[i] < 0x80 || text[i] > 0xbf) /* the NUL too: nothing behind it is read */
-            return 0;
-    return length;
-}
-
 void format_text_visible(const char *text, char *target, size_t size)
 {
+    struct slice rest = slice_of_text(text);
     size_t used = 0;
 
-    while (*text != '\0') {
-        size_t length = visible_length((const unsigned char *)text);
-        size_t taken = length == 0 ? 1 : length;
+    while (rest.size > 0) {
+        size_t length = text_character(rest);
+        bool shown = length > 0 && !text_is_control(slice_of(rest.data, length));
+        size_t width = shown ? length : 1;
 
-        if (taken >= size - used)
+        if (width >= size - used)
             break;
-        if (length == 0)
-            target[used] = '?';
+        if (shown)
+            memcpy(target + used, rest.data, length);
         else
-            memcpy(target + used, text, length);
-        used += taken;
-        text += taken;
+            target[used] = '?';
+        used += width;
+        rest = slice_of(rest.data + width, rest.size - width);
     }
     target[used] = '\0';
 }

@@ -18,6 +18,8 @@
 #include "console/format_text.h"
 #include "console/list.h"
 #include "console/options.h"
+#include "console/repository.h"
+#include "console/repository_check.h"
 #include "console/verify.h"
 
 /* Published: scripts depend on them. */
@@ -118,6 +120,15 @@ static enum status run_command(const struct command *command, int *ret_code, str
         break;
     case OPTIONS_VERIFY:
         st = verify_run(command, &findings, err);
+        break;
+    case OPTIONS_REPOSITORY_STATUS:
+        st = repository_status_run(command, err);
+        break;
+    case OPTIONS_REPOSITORY_REBUILD:
+        st = repository_rebuild_run(command, err);
+        break;
+    case OPTIONS_REPOSITORY_CHECK:
+        st = repository_check_run(command, &findings, err);
         break;
     }
     if (st == STATUS_OK)

@@ -10,6 +10,7 @@ enum {
     TAKES_HOST = 1,
     TAKES_JSON = 2,
     TAKES_FORCE = 4,
+    TAKES_KEYLESS = 8,
 };
 
 struct command_row {
@@ -26,6 +27,9 @@ static const struct command_row commands[] = {
     {"list", OPTIONS_LIST, TAKES_JSON, 0, 0, "nothing"},
     {"export", OPTIONS_EXPORT, TAKES_FORCE, 2, 2, "POINT FILE"},
     {"verify", OPTIONS_VERIFY, TAKES_JSON, 0, 1, "at most one POINT"},
+    {"repository status", OPTIONS_REPOSITORY_STATUS, TAKES_JSON, 0, 0, "nothing"},
+    {"repository rebuild", OPTIONS_REPOSITORY_REBUILD, 0, 0, 0, "nothing"},
+    {"repository check", OPTIONS_REPOSITORY_CHECK, TAKES_JSON | TAKES_KEYLESS, 0, 0, "nothing"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -36,6 +40,7 @@ enum option_value {
     OPTION_HOST,
     OPTION_JSON,
     OPTION_FORCE,
+    OPTION_KEYLESS,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -46,6 +51,7 @@ static const struct option long_options[] = {
     {"host", required_argument, NULL, OPTION_HOST},
     {"json", no_argument, NULL, OPTION_JSON},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"keyless", no_argument, NULL, OPTION_KEYLESS},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -59,6 +65,9 @@ static const char help_program[] =
     "  list [--json]                       list the restore points, newest first\n"
     "  export POINT FILE [--force]         write a restore point's disk into a file\n"
     "  verify [POINT] [--json]             prove that points can be read back\n"
+    "  repository status [--json]          what is there, how much, since when not proved\n"
+    "  repository rebuild                  make all caches anew from packs and log\n"
+    "  repository check [--keyless] [--json]  read everything once, and say what is damaged\n"
     "\n"
     "Options:\n"
     "  --coordinator HOST:PORT  the coordinator's address for consoles (or TIDEMARK_COORDINATOR)\n"
@@ -69,8 +78,8 @@ static const char help_program[] =
     "\n"
     "POINT is the beginning of a point's id, 6 digits at least, as `tidemark list` shows it.\n"
     "\n"
-    "Exit codes: 0 done, 1 failed, 2 wrong use, 3 verify found damage, 4 the coordinator cannot be\n"
-    "reached.\n";
+    "Exit codes: 0 done, 1 failed, 2 wrong use, 3 verify or repository check found damage, 4 the\n"
+    "coordinator cannot be reached.\n";
 
 static const char help_backup[] =
     "Usage: tidemark backup DISK [--host HOST] [--json]\n"
@@ -106,6 +115,30 @@ static const char help_verify[] =
     "\n"
     "  --json  no progress; at the end one JSON object with the findings\n";
 
+static const char help_repository_status[] =
+    "Usage: tidemark repository status [--json]\n"
+    "\n"
+    "Says what the repository holds, how much that is, what is known to be wrong with it, and since when\n"
+    "not all of it was proved.\n"
+    "\n"
+    "  --json  one JSON object\n";
+
+static const char help_repository_rebuild[] =
+    "Usage: tidemark repository rebuild\n"
+    "\n"
+    "Makes all caches anew from packs and log. No backup is lost by it. Uploads that run are aborted,\n"
+    "and whatever else is asked of the repository waits until it is done. Ctrl-C does not stop it.\n";
+
+static const char help_repository_check[] =
+    "Usage: tidemark repository check [--keyless] [--json]\n"
+    "\n"
+    "Reads every byte of the repository once, says what is damaged, and which disk of which restore point\n"
+    "loses what by it. Backups go on meanwhile. Exit code 3: there is damage, or the caches are wrong.\n"
+    "\n"
+    "  --keyless  prove blocks by their checksums alone, which costs less and finds all rot; otherwise also\n"
+    "             by seal and id\n"
+    "  --json     no progress; at the end one JSON object with all findings\n";
+
 const char *options_help(enum options_command command)
 {
     switch (command) {
@@ -119,6 +152,12 @@ const char *options_help(enum options_command command)
         return help_export;
     case OPTIONS_VERIFY:
         return help_verify;
+    case OPTIONS_REPOSITORY_STATUS:
+        return help_repository_status;
+    case OPTIONS_REPOSITORY_REBUILD:
+        return help_repository_rebuild;
+    case OPTIONS_REPOSITORY_CHECK:
+        return help_repository_check;
     }
     return help_program;
 }
@@ -145,6 +184,10 @@ static enum status take_option(int option, const char *word, struct options *opt
     case OPTION_FORCE:
         options->force = true;
         *given |= TAKES_FORCE;
+        return STATUS_OK;
+    case OPTION_KEYLESS:
+        options->keyless = true;
+        *given |= TAKES_KEYLESS;
         return STATUS_OK;
     case OPTION_HELP:
         options->action = OPTIONS_HELP;
@@ -185,12 +228,31 @@ static enum status take_options(int argc, char **argv, struct options *options, 
     return STATUS_OK;
 }
 
-static const struct command_row *find_command(const char *name)
+/* The row whose name the first of COUNT words are: *ret_words of them. */
+static const struct command_row *find_command(char **words, int count, int *ret_words)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        size_t length = strcspn(commands[i].name, " ");
+        bool two = commands[i].name[length] != '\0';
+
+        if (strlen(words[0]) != length || strncmp(commands[i].name, words[0], length) != 0)
+            continue;
+        if (two && (count < 2 || strcmp(commands[i].name + length + 1, words[1]) != 0))
+            continue;
+        *ret_words = two ? 2 : 1;
+        return &commands[i];
+    }
     return NULL;
+}
+
+/* WORD is none, or only half of one. */
+static enum status refuse_command(const char *word, struct error *err)
+{
+    if (strcmp(word, "repository") == 0)
+        return error_set(err, STATUS_INVALID,
+                         "repository wants status, rebuild or check; see tidemark --help");
+    return error_set(err, STATUS_INVALID, "%s is no command of tidemark; see tidemark --help",
+                     word);
 }
 
 static enum status take_point(const char *word, struct options *options, struct error *err)
@@ -219,6 +281,9 @@ static enum status take_words(const struct command_row *row, char **words, int c
     switch (row->command) {
     case OPTIONS_NO_COMMAND:
     case OPTIONS_LIST:
+    case OPTIONS_REPOSITORY_STATUS:
+    case OPTIONS_REPOSITORY_REBUILD:
+    case OPTIONS_REPOSITORY_CHECK:
         break;
     case OPTIONS_BACKUP:
         options->disk = words[0];
@@ -239,7 +304,10 @@ static enum status check_given(const struct command_row *row, unsigned given, st
     static const struct {
         unsigned bit;
         const char *name;
-    } rows[] = {{TAKES_HOST, "--host"}, {TAKES_JSON, "--json"}, {TAKES_FORCE, "--force"}};
+    } rows[] = {{TAKES_HOST, "--host"},
+                {TAKES_JSON, "--json"},
+                {TAKES_FORCE, "--force"},
+                {TAKES_KEYLESS, "--keyless"}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if ((given & ~row->takes & rows[i].bit) != 0)
@@ -269,23 +337,25 @@ enum status options_parse(int argc, char **argv, const struct options_defaults *
     const struct command_row *row = NULL;
     unsigned given = 0;
     int first = 0;
+    int words = 0; /* of the command's name */
     enum status st = take_options(argc, argv, &options, &given, &first, err);
 
     if (st != STATUS_OK)
         return st;
     if (first < argc) {
-        row = find_command(argv[first]);
-        if (row == NULL)
-            return error_set(err, STATUS_INVALID,
-                             "%s is no command of tidemark; see tidemark --help", argv[first]);
-        options.command = row->command;
+        row = find_command(argv + first, argc - first, &words);
+        if (row == NULL &&
+            (options.action == OPTIONS_RUN || strcmp(argv[first], "repository") != 0))
+            return refuse_command(argv[first], err);
+        if (row != NULL)
+            options.command = row->command;
     } else if (options.action == OPTIONS_RUN) {
         return error_set(err, STATUS_INVALID, "what shall be done? See tidemark --help");
     }
     if (options.action == OPTIONS_RUN) {
         st = check_given(row, given, err);
         if (st == STATUS_OK)
-            st = take_words(row, argv + first + 1, argc - first - 1, &options, err);
+            st = take_words(row, argv + first + words, argc - first - words, &options, err);
         if (st == STATUS_OK)
             st = check_reach(&options, err);
     }

@@ -15,6 +15,9 @@ enum options_command {
     OPTIONS_LIST,
     OPTIONS_EXPORT,
     OPTIONS_VERIFY,
+    OPTIONS_REPOSITORY_STATUS,
+    OPTIONS_REPOSITORY_REBUILD,
+    OPTIONS_REPOSITORY_CHECK,
 };
 
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
@@ -31,6 +34,7 @@ struct options {
     char point[ID_TEXT_SIZE];     /* export; verify, "": all. 6 digits at least, lower case */
     bool json;
     bool force;
+    bool keyless; /* repository check */
 };
 
 /* What stands in where the command line says nothing; NULL: nothing does. */

@@ -1,5 +1,7 @@
 #include "console/progress.h"
 
+#include <inttypes.h>
+
 #include "base/attr.h"
 #include "base/invariant.h"
 #include "base/text.h"
@@ -56,17 +58,20 @@ void progress_line(const char *verb, uint64_t done, uint64_t total, uint64_t ela
                           left));
 }
 
-/* What cannot be shown is not shown: progress is a courtesy, and no reason to fail. Hence the (void)s. */
-void progress_show(struct progress *progress, const char *verb, uint64_t done, uint64_t total)
+/* Is it time to show something again? Then it counts as shown. */
+static bool is_due(struct progress *progress, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_now_ms(progress->clock);
     uint64_t every_ms = progress->mode == PROGRESS_LINES ? LINES_EVERY_MS : TERMINAL_EVERY_MS;
-    char line[PROGRESS_LINE_SIZE];
 
     if (progress->mode == PROGRESS_SILENT || now_ms - progress->shown_ms < every_ms)
-        return;
+        return false;
     progress->shown_ms = now_ms;
-    progress_line(verb, done, total, now_ms - progress->start_ms, line);
+    return true;
+}
+
+/* What cannot be shown is not shown: progress is a courtesy, and no reason to fail. Hence the (void)s. */
+static void show_line(struct progress *progress, const char *line)
+{
     if (progress->mode == PROGRESS_TERMINAL) {
         (void)fprintf(progress->out, "\r\033[K%s", line);
         progress->standing = true;
@@ -74,6 +79,40 @@ void progress_show(struct progress *progress, const char *verb, uint64_t done, u
         (void)fprintf(progress->out, "%s\n", line);
     }
     (void)fflush(progress->out);
+}
+
+void progress_show(struct progress *progress, const char *verb, uint64_t done, uint64_t total)
+{
+    uint64_t now_ms = clock_now_ms(progress->clock);
+    char line[PROGRESS_LINE_SIZE];
+
+    if (!is_due(progress, now_ms))
+        return;
+    progress_line(verb, done, total, now_ms - progress->start_ms, line);
+    show_line(progress, line);
+}
+
+void progress_show_count(struct progress *progress, const char *verb, uint64_t done, uint64_t total,
+                         const char *what)
+{
+    uint64_t now_ms = clock_now_ms(progress->clock);
+    uint64_t rate = 0; /* a thousand seconds' */
+    char line[PROGRESS_LINE_SIZE];
+    char left[FORMAT_TEXT_SIZE];
+
+    if (!is_due(progress, now_ms))
+        return;
+    if (now_ms > progress->start_ms)
+        rate = thousandfold(thousandfold(done, 1), now_ms - progress->start_ms);
+    if (rate == 0 || total <= done) {
+        INVARIANT(text_format(line, sizeof(line), "%s %" PRIu64 " of %" PRIu64 " %s", verb, done,
+                              total, what));
+    } else {
+        format_text_duration(thousandfold(thousandfold(total - done, 1), rate), left);
+        INVARIANT(text_format(line, sizeof(line), "%s %" PRIu64 " of %" PRIu64 " %s, %s left", verb,
+                              done, total, what, left));
+    }
+    show_line(progress, line);
 }
 
 void progress_clear(struct progress *progress)

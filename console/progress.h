@@ -28,6 +28,10 @@ struct progress progress_of(enum progress_mode mode, FILE *out, const struct clo
  * left". */
 void progress_show(struct progress *progress, const char *verb, uint64_t done, uint64_t total);
 
+/* The same of what is no bytes: "VERB 12 of 40 WHAT, 8 s left". */
+void progress_show_count(struct progress *progress, const char *verb, uint64_t done, uint64_t total,
+                         const char *what);
+
 /* Takes the line away from the terminal: before anything else is printed, and at the end. */
 void progress_clear(struct progress *progress);
 

@@ -10,15 +10,19 @@
 
 #include "base/fault.h"
 #include "base/fs_posix.h"
+#include "base/program.h"
+#include "base/secret.h"
 #include "base/stop_signal.h"
 #include "base/text.h"
 #include "transport/credentials.h"
 #include "transport/rpc.h"
+#include "coordinator/key_commands.h"
 #include "coordinator/key_file.h"
 #include "coordinator/options.h"
 #include "coordinator/service/service.h"
-#include "coordinator/store/index_lmdb.h"
+#include "coordinator/store/index_files.h"
 #include "coordinator/store/store.h"
+#include "coordinator/store/store_folder.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USE = 2, RPC_THREADS_MAX = 4 };
 
@@ -67,51 +71,50 @@ static void on_stop(struct loop_task *task)
         loop_stop(self->loop);
 }
 
-static unsigned processors(unsigned max)
-{
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (count < 1)
-        return 1;
-    return count > (long)max ? max : (unsigned)count;
-}
-
 /* ---- init ------------------------------------------------------------------------------------ */
 
-static enum status make_repository(const struct options *options, struct fs *fs, struct error *err)
+static enum status make_repository(void *arg, const struct random_id *id,
+                                   const struct repository_key *key, struct error *err)
 {
-    struct store_options store = {.fs = fs, .random = random_system(), .clock = clock_system()};
-    struct error removed = {0};
-    struct repository_key key;
-    enum status st = random_bytes(random_system(), key.bytes, sizeof(key.bytes), err);
+    const struct options *options = arg;
+    struct store_options store = {.random = random_system(),
+                                  .clock = clock_system(),
+                                  .repository = id};
+    enum status st = fs_posix_new(options->data, &store.fs, err);
 
     if (st == STATUS_OK)
-        st = key_file_write(options->key_file, &key, err);
-    if (st == STATUS_OK) {
-        st = store_create(&store, &key, err);
-        if (st != STATUS_OK) {
-            st = error_wrap(err, "data folder %s", options->data);
-            /* The key opens nothing; if it stays, the next init says so. */
-            DISCARD(key_file_remove(options->key_file, &removed));
-        }
-    }
-    OPENSSL_cleanse(&key, sizeof(key));
-    return st;
+        st = store_create(&store, key, err);
+    fs_free(store.fs);
+    if (st != STATUS_OK)
+        return error_wrap(err, "data folder %s", options->data);
+    return STATUS_OK;
 }
 
-static enum status init(const struct options *options, struct error *err)
+/* Could a repository be made in the folder? Before anybody is asked for a passphrase. */
+static enum status check_free(const struct options *options, struct error *err)
 {
     struct fs *fs = NULL;
-    enum status st = data_folder_make(options->data, &fs, err);
+    enum status st = fs_posix_new(options->data, &fs, err);
 
     if (st == STATUS_OK)
-        st = key_file_check_outside(options->key_file, options->data, err);
-    if (st == STATUS_OK)
-        st = make_repository(options, fs, err);
+        st = store_folder_check_free(fs, err);
     fs_free(fs);
+    if (st != STATUS_OK)
+        return error_wrap(err, "data folder %s", options->data);
+    return STATUS_OK;
+}
+
+static enum status init(struct options *options, struct error *err)
+{
+    bool made = false;
+    enum status st = data_folder_make(options->data, &made, err);
+
     if (st == STATUS_OK)
-        (void)printf("made a repository in %s; its key is in %s: keep a copy of that elsewhere\n",
-                     options->data, options->key_file);
+        st = check_free(options, err);
+    if (st == STATUS_OK)
+        st = key_commands_init(options, make_repository, options, err);
+    if (st != STATUS_OK && made)
+        data_folder_remove(options->data);
     return st;
 }
 
@@ -138,15 +141,14 @@ static enum status open_store(struct coordinator *self, struct error *err)
                                     .clock = clock_system(),
                                     .log = &self->log};
     char data[PATH_MAX];
-    enum status st = key_file_read(self->options.key_file, &self->key, err);
+    enum status st = STATUS_OK;
 
-    if (st != STATUS_OK)
-        return st;
     if (realpath(self->options.data, data) == NULL)
         return error_set_errno(err, errno, "the folder %s", self->options.data);
     st = fs_posix_new(data, &self->fs, err);
     if (st == STATUS_OK)
-        st = index_lmdb_new(self->fs, data, &self->log, &self->index, err);
+        st = index_files_new(self->fs, &(struct index_files_options){0}, &self->log, &self->index,
+                             err);
     options.fs = self->fs;
     options.index = self->index;
     if (st == STATUS_OK) {
@@ -171,8 +173,7 @@ static enum status serve(struct coordinator *self, struct error *err)
         .consoles = &self->consoles,
         .agents_address = self->options.agents,
         .consoles_address = self->options.consoles,
-        .workers = self->options.workers != 0 ? (unsigned)self->options.workers
-                                              : processors(OPTIONS_WORKERS_MAX),
+        .workers = program_workers(self->options.workers),
     };
     enum status st = service_new(&options, &self->service, err);
 
@@ -186,9 +187,12 @@ static enum status serve(struct coordinator *self, struct error *err)
 
 static enum status run(struct coordinator *self, struct error *err)
 {
-    enum status st = log_sink_new(STDERR_FILENO, self->options.format, self->options.level,
-                                  clock_system(), &self->sink, err);
+    /* First: a passphrase is asked for before there is a thread, and before the signals are heard. */
+    enum status st = key_commands_open(&self->options, &self->key, err);
 
+    if (st == STATUS_OK)
+        st = log_sink_new(STDERR_FILENO, self->options.format, self->options.level, clock_system(),
+                          &self->sink, err);
     if (st == STATUS_OK) {
         self->log = log_of(self->sink);
         st = loop_new(clock_system(), &self->loop, err);
@@ -200,7 +204,7 @@ static enum status run(struct coordinator *self, struct error *err)
     if (st == STATUS_OK)
         st = open_store(self, err);
     if (st == STATUS_OK)
-        st = rpc_new(self->loop, processors(RPC_THREADS_MAX), &self->log, &self->rpc, err);
+        st = rpc_new(self->loop, program_processors(RPC_THREADS_MAX), &self->log, &self->rpc, err);
     if (st == STATUS_OK)
         st = serve(self, err);
     if (st == STATUS_OK)
@@ -229,6 +233,7 @@ static void tear_down(struct coordinator *self)
     if (self->index != NULL)
         self->index->ops->free(self->index);
     fs_free(self->fs);
+    OPENSSL_cleanse(&self->key, sizeof(self->key));
     credentials_deinit(&self->agents);
     credentials_deinit(&self->consoles);
     loop_free(self->loop);
@@ -249,6 +254,8 @@ int main(int argc, char **argv)
 
     if (faults_install_from_environment(&err) != STATUS_OK)
         return fail(EXIT_USE, &err);
+    if (secret_shield_process(&err) != STATUS_OK)
+        return fail(EXIT_FAILED, &err);
     if (options_parse(argc, argv, &self.options, &err) != STATUS_OK)
         return fail(EXIT_USE, &err);
     switch (self.options.command) {
@@ -264,6 +271,15 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         st = run(&self, &err);
         tear_down(&self);
+        break;
+    case OPTIONS_KEY_CONFIRM:
+        st = key_commands_confirm(&self.options, &err);
+        break;
+    case OPTIONS_KEY_EXPORT:
+        st = key_commands_export(&self.options, &err);
+        break;
+    case OPTIONS_KEY_CHANGE_PASSPHRASE:
+        st = key_commands_change_passphrase(&self.options, &err);
         break;
     }
     return st == STATUS_OK ? EXIT_DONE : fail(EXIT_FAILED, &err);

@@ -2,20 +2,34 @@
 #ifndef COORDINATOR_OPTIONS_H
 #define COORDINATOR_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
 #include "base/error.h"
 #include "base/log.h"
 
-enum { OPTIONS_WORKERS_MAX = 64 };
+enum options_command {
+    OPTIONS_INIT,
+    OPTIONS_RUN,
+    OPTIONS_KEY_CONFIRM,
+    OPTIONS_KEY_EXPORT,
+    OPTIONS_KEY_CHANGE_PASSPHRASE,
+    OPTIONS_HELP,
+    OPTIONS_VERSION,
+};
 
-enum options_command { OPTIONS_INIT, OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
-
+/* What a command does not take is NULL, false or 0. */
 struct options {
     enum options_command command;
     const char *data;
-    const char *key_file;
+    const char *key;
+    const char *kit;
+    const char *passphrase_file;
+    const char *new_passphrase_file;
+    const char *agents_ca;
+    bool no_passphrase;
+    bool kit_anywhere;
     const char *tls; /* this and what follows for OPTIONS_RUN */
     const char *agents;
     const char *consoles;

@@ -23,8 +23,7 @@ uint8_t disk_root_height(uint64_t size, uint32_t block_size)
     uint64_t blocks = disk_root_blocks(size, block_size);
     uint8_t height = 0;
 
-    INVARIANT(blocks != 0);
-    for (uint64_t last = blocks - 1; last != 0; last >>= FANOUT_BITS)
+    for (uint64_t last = blocks == 0 ? 0 : blocks - 1; last != 0; last >>= FANOUT_BITS)
         height++;
     return height;
 }
@@ -44,13 +43,30 @@ static bool is_power_of_two(uint32_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
-enum status disk_root_check(const struct disk_root *root, struct error *err)
+static enum status check_block_size(const struct disk_root *root, struct error *err)
 {
     if (!is_power_of_two(root->block_size) || root->block_size < BLOCK_SIZE_MIN ||
         root->block_size > BLOCK_SIZE_MAX)
         return error_set(err, STATUS_INVALID,
                          "blocks of %" PRIu32 " bytes: not a power of two from %d to %d",
                          root->block_size, BLOCK_SIZE_MIN, BLOCK_SIZE_MAX);
+    return STATUS_OK;
+}
+
+static enum status check_height(const struct disk_root *root, struct error *err)
+{
+    if (root->height != disk_root_height(root->size, root->block_size))
+        return error_set(err, STATUS_INVALID,
+                         "height %u over %" PRIu64 " bytes in blocks of %" PRIu32 ": it takes %u",
+                         root->height, root->size, root->block_size,
+                         disk_root_height(root->size, root->block_size));
+    return STATUS_OK;
+}
+
+enum status disk_root_check(const struct disk_root *root, struct error *err)
+{
+    if (check_block_size(root, err) != STATUS_OK)
+        return err->status;
     if (root->logical_sector != SECTOR_MIN && root->logical_sector != SECTOR_4K)
         return error_set(err, STATUS_INVALID,
                          "logical sectors of %" PRIu32 " bytes: not 512, not 4096",
@@ -65,13 +81,23 @@ enum status disk_root_check(const struct disk_root *root, struct error *err)
                          "a disk of %" PRIu64 " bytes: not whole sectors of %" PRIu32
                          ", at least one, at most 64 TiB",
                          root->size, root->logical_sector);
-    if (root->height != disk_root_height(root->size, root->block_size))
+    return check_height(root, err);
+}
+
+enum status file_root_check(const struct disk_root *root, struct error *err)
+{
+    if (check_block_size(root, err) != STATUS_OK)
+        return err->status;
+    if (root->logical_sector != 0 || root->physical_sector != 0)
         return error_set(err, STATUS_INVALID,
-                         "height %u over a disk of %" PRIu64 " bytes in blocks of %" PRIu32
-                         ": it takes %u",
-                         root->height, root->size, root->block_size,
-                         disk_root_height(root->size, root->block_size));
-    return STATUS_OK;
+                         "a file with sectors of %" PRIu32 " and %" PRIu32 " bytes: it has none",
+                         root->logical_sector, root->physical_sector);
+    if (root->size > FILE_SIZE_MAX)
+        return error_set(err, STATUS_INVALID, "a file of %" PRIu64 " bytes, more than %d",
+                         root->size, FILE_SIZE_MAX);
+    if (root->size == 0 && !id_is_hole(&root->top.id))
+        return error_set(err, STATUS_INVALID, "a file of no bytes has content");
+    return check_height(root, err);
 }
 
 void disk_root_encode_plain(const struct disk_root *root, uint8_t target[DISK_ROOT_PLAIN_SIZE])
@@ -91,7 +117,8 @@ void disk_root_encode_stored(const struct disk_root *root, uint8_t target[DISK_R
     le_put_u64(target + DISK_ROOT_PLAIN_SIZE, root->top.number);
 }
 
-enum status disk_root_decode(struct slice bytes, struct disk_root *ret_root, struct error *err)
+/* All of BYTES, in either form; its values are still to be checked. */
+static enum status take_root(struct slice bytes, struct disk_root *ret_root, struct error *err)
 {
     struct cursor c = cursor_of(bytes);
     struct disk_root root = {0};
@@ -108,19 +135,43 @@ enum status disk_root_decode(struct slice bytes, struct disk_root *ret_root, str
     if (bytes.size != DISK_ROOT_PLAIN_SIZE)
         root.top.number = cursor_u64le(&c);
     if (!cursor_end(&c))
-        return error_set(err, STATUS_CORRUPT, "disk root: %zu bytes, neither %d nor %d", bytes.size,
+        return error_set(err, STATUS_CORRUPT, "%zu bytes, neither %d nor %d", bytes.size,
                          DISK_ROOT_PLAIN_SIZE, DISK_ROOT_STORED_SIZE);
     if (!slice_is_zero(reserved))
-        return error_set(err, STATUS_CORRUPT, "disk root: reserved bytes are not zero");
-    if (disk_root_check(&root, err) != STATUS_OK) {
-        err->status = STATUS_CORRUPT; /* INVALID is for who made it, not for who reads it */
-        return error_wrap(err, "disk root");
-    }
+        return error_set(err, STATUS_CORRUPT, "reserved bytes are not zero");
     if (id_is_hole(&root.top.id) && root.top.number != 0)
-        return error_set(err, STATUS_CORRUPT, "disk root: its top is a hole with number %" PRIu64,
+        return error_set(err, STATUS_CORRUPT, "its top is a hole with number %" PRIu64,
                          root.top.number);
     *ret_root = root;
     return STATUS_OK;
+}
+
+typedef enum status check_function(const struct disk_root *root, struct error *err);
+
+static enum status decode(struct slice bytes, const char *what, check_function *check,
+                          struct disk_root *ret_root, struct error *err)
+{
+    struct disk_root root;
+    enum status st = take_root(bytes, &root, err);
+
+    if (st == STATUS_OK)
+        st = check(&root, err);
+    if (st != STATUS_OK) {
+        err->status = STATUS_CORRUPT; /* INVALID is for who made it, not for who reads it */
+        return error_wrap(err, "%s", what);
+    }
+    *ret_root = root;
+    return STATUS_OK;
+}
+
+enum status disk_root_decode(struct slice bytes, struct disk_root *ret_root, struct error *err)
+{
+    return decode(bytes, "disk root", disk_root_check, ret_root, err);
+}
+
+enum status file_root_decode(struct slice bytes, struct disk_root *ret_root, struct error *err)
+{
+    return decode(bytes, "file root", file_root_check, ret_root, err);
 }
 
 enum status disk_root_id(const struct hash_key *id_key, const struct disk_root *root,
@@ -130,4 +181,13 @@ enum status disk_root_id(const struct hash_key *id_key, const struct disk_root *
 
     disk_root_encode_plain(root, plain);
     return id_of(id_key, KIND_DISK_ROOT, slice_of(plain, sizeof(plain)), ret_id, err);
+}
+
+enum status file_root_id(const struct hash_key *id_key, const struct disk_root *root,
+                         struct id *ret_id, struct error *err)
+{
+    uint8_t plain[DISK_ROOT_PLAIN_SIZE];
+
+    disk_root_encode_plain(root, plain);
+    return id_of(id_key, KIND_FILE_ROOT, slice_of(plain, sizeof(plain)), ret_id, err);
 }

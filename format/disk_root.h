@@ -1,5 +1,5 @@
-/* format/disk_root.h: what stands for a whole disk (architecture, section 4). Little-endian; its id covers 56 bytes,
- * its stored form has 8 more:
+/* format/disk_root.h: what stands for a whole disk, or for a whole file of a VM's configuration (architecture, section 4).
+ * Little-endian; its id covers 56 bytes, its stored form has 8 more:
  *
  *      0  8  size of the disk, bytes
  *      8  4  block size, bytes: a power of two from 4,096 to 1,048,576
@@ -9,6 +9,9 @@
  *     21  3  zero
  *     24 32  id of the top: node of level `height`, or block; zeros: all is a hole
  *     56  8  number of the top (stored form only); 0 for a hole
+ *
+ * A file's root is the same with both sectors 0, a size that may be any number of bytes from 0 on, and a kind of its own. A
+ * file of 0 bytes has height 0 and a hole for a top.
  */
 #ifndef FORMAT_DISK_ROOT_H
 #define FORMAT_DISK_ROOT_H
@@ -32,7 +35,7 @@ enum {
 #define DISK_SIZE_MAX (UINT64_C(1) << 46) /* 64 TiB (MS-VHDX, 1.3) */
 
 struct disk_root {
-    uint64_t size; /* bytes; not 0 */
+    uint64_t size; /* bytes; a disk's is not 0 */
     uint32_t block_size;
     uint32_t logical_sector;
     uint32_t physical_sector;
@@ -60,6 +63,16 @@ NODISCARD enum status disk_root_decode(struct slice bytes, struct disk_root *ret
 
 /* The id of ROOT: over its plain form. */
 NODISCARD enum status disk_root_id(const struct hash_key *id_key, const struct disk_root *root,
+                                   struct id *ret_id, struct error *err);
+
+/* ---- The same of a file: its struct's sectors are 0; encoded by the functions above. ---- */
+
+enum { FILE_SIZE_MAX = 1024 * 1024 * 1024 }; /* bytes: of one file of a configuration */
+
+NODISCARD enum status file_root_check(const struct disk_root *root, struct error *err);
+NODISCARD enum status file_root_decode(struct slice bytes, struct disk_root *ret_root,
+                                       struct error *err);
+NODISCARD enum status file_root_id(const struct hash_key *id_key, const struct disk_root *root,
                                    struct id *ret_id, struct error *err);
 
 #endif

@@ -13,7 +13,7 @@ static bool is_node(uint8_t kind)
 
 bool kind_known(uint8_t kind)
 {
-    return (kind >= KIND_BLOCK && kind <= KIND_PACK_INDEX) || is_node(kind);
+    return (kind >= KIND_BLOCK && kind <= KIND_FILE_ROOT) || is_node(kind);
 }
 
 static const char *kind_name(uint8_t kind)
@@ -29,6 +29,8 @@ static const char *kind_name(uint8_t kind)
         return "body";
     case KIND_PACK_INDEX:
         return "pack index";
+    case KIND_FILE_ROOT:
+        return "file root";
     default:
         return NULL;
     }

@@ -38,7 +38,8 @@ enum kind {
     KIND_ENVELOPE = 3,
     KIND_BODY = 4,
     KIND_PACK_INDEX = 5, /* a sealed pack's own index: has neither id nor number */
-    KIND_NODE = 16,      /* plus its level, 1 to 9: 17 ... 25 */
+    KIND_FILE_ROOT = 6,
+    KIND_NODE = 16, /* plus its level, 1 to 9: 17 ... 25 */
 };
 
 enum { NODE_LEVEL_MAX = 9 }; /* 128^9 = 2^63 blocks */

@@ -16,12 +16,6 @@
  *       n 64  signature of the writer's log key over bytes 0 to n - 1, context SIGN_CONTEXT_LOG
  *          4  CRC-32C of all bytes before
  * Its hash, by which the next one is chained to it, covers all of these bytes.
- *
- * Bodies:
- *     LOG_SPACE     u32 space, public key of the writer 65: the first entry of every writer
- *     LOG_NUMBERS   u64 first number, u64 count: reserved from here on
- *     LOG_POINT     task 16, envelope: id 32, number 8; u16 count, for each unsealed pack {name 16, u64 synced length}
- *     LOG_TRACKING  VM 16, the signed tracking record (format/statement.h)
  */
 #ifndef FORMAT_LOG_ENTRY_H
 #define FORMAT_LOG_ENTRY_H
@@ -45,11 +39,27 @@ enum {
     LOG_ENTRY_BODY_MAX = TRACKING_SIZE_MAX + 16 * 1024,
     LOG_ENTRY_SIZE_MIN = LOG_ENTRY_HEADER_SIZE + XAES_TAG_SIZE + SIGN_SIZE + 4,
     LOG_ENTRY_SIZE_MAX = LOG_ENTRY_SIZE_MIN + LOG_ENTRY_BODY_MAX,
-    LOG_POINT_PACKS_MAX = 256,
 };
 
-/* Published: never renumber. */
-enum log_entry_type { LOG_SPACE = 1, LOG_NUMBERS = 2, LOG_POINT = 3, LOG_TRACKING = 4 };
+/* What its body is: format/log_body.h. Published: never renumber. */
+enum log_entry_type {
+    LOG_SPACE = 1,
+    LOG_NUMBERS = 2,
+    LOG_POINT = 3,
+    LOG_TRACKING = 4,
+    LOG_SUMMARY = 5,
+    LOG_TRASH = 6,
+    LOG_UNDELETE = 7,
+    LOG_PURGE = 8,
+    LOG_LOCK = 9,
+    LOG_HOLD = 10,
+    LOG_TASK = 11,
+    LOG_SESSION = 12,
+    LOG_CONDEMN = 13,
+    LOG_DOMAIN = 14,
+    LOG_ROLLBACK = 15,
+    LOG_ACCEPT = 16,
+};
 
 struct log_entry_header {
     uint8_t type; /* enum log_entry_type; an unknown one is read, and is its reader's business */
@@ -80,47 +90,5 @@ NODISCARD enum status log_entry_open(const struct xaes_key *structure,
                                      const struct sign_public *signer, struct slice entry,
                                      struct log_entry_header *ret_header, struct buffer *ret_body,
                                      struct hash_digest *ret_hash, struct error *err);
-
-/* ---- Bodies. Encoders append; decoders: STATUS_CORRUPT for anything but exactly that layout. ---- */
-
-struct log_space {
-    uint32_t space; /* 1 to NUMBER_SPACE_MAX */
-    uint8_t public_key[SIGN_PUBLIC_SIZE];
-};
-
-struct log_numbers {
-    uint64_t first;
-    uint64_t count; /* at least 1; within one space */
-};
-
-struct log_point_pack {
-    struct random_id name;
-    uint64_t synced;
-};
-
-struct log_point {
-    struct random_id task;
-    struct ref envelope;
-    struct log_point_pack packs[LOG_POINT_PACKS_MAX];
-    uint16_t pack_count;
-};
-
-struct log_tracking {
-    struct random_id vm;
-    struct signed_slice tracking; /* borrowed */
-};
-
-void log_space_encode(const struct log_space *space, struct buffer *target);
-void log_numbers_encode(const struct log_numbers *numbers, struct buffer *target);
-void log_point_encode(const struct log_point *point, struct buffer *target);
-void log_tracking_encode(const struct log_tracking *tracking, struct buffer *target);
-NODISCARD enum status log_space_decode(struct slice body, struct log_space *ret_space,
-                                       struct error *err);
-NODISCARD enum status log_numbers_decode(struct slice body, struct log_numbers *ret_numbers,
-                                         struct error *err);
-NODISCARD enum status log_point_decode(struct slice body, struct log_point *ret_point,
-                                       struct error *err);
-NODISCARD enum status log_tracking_decode(struct slice body, struct log_tracking *ret_tracking,
-                                          struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* format/manifest.h: the two records of a restore point (architecture, section 4). Little-endian.
  *
- *     envelope: u8 version 0, u8 zero, u16 number of disks, VM 16, i64 time, for each disk {u64 size, disk root:
- *       id 32 [number 8]}, body: id 32 [number 8]. Its id covers it without the numbers in brackets.
+ *     envelope: u8 version 0, u8 zero, u16 number of disks, u16 number of files, VM 16, i64 time, for each disk {u64 size,
+ *       disk root: id 32 [number 8]}, for each file the same with its file root, body: id 32 [number 8]. Its id covers it
+ *       without the numbers in brackets. One disk or file at least.
  *     body: u8 version 0, the signed statement (format/statement.h). Its id covers all of it.
  */
 #ifndef FORMAT_MANIFEST_H
@@ -17,6 +18,7 @@
 #include "format/id.h"
 #include "format/statement.h"
 
+/* A disk, or a file of the configuration; names are in the body's statement, in the same order. */
 struct envelope_disk {
     uint64_t size;
     struct ref root;
@@ -26,7 +28,9 @@ struct envelope {
     struct random_id vm;
     int64_t time_us;
     struct envelope_disk *disks; /* owned: envelope_deinit() */
-    uint16_t disk_count;         /* 1 to STATEMENT_DISKS_MAX */
+    uint16_t disk_count;         /* at most STATEMENT_DISKS_MAX */
+    struct envelope_disk *files; /* owned, as the disks */
+    uint16_t file_count;         /* at most STATEMENT_FILES_MAX */
     struct ref body;
 };
 

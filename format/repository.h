@@ -2,7 +2,7 @@
  * which key opens it. Text, so that a person who finds the folder knows what it is:
  *
  *     Tidemark repository
- *     version 0 build 2
+ *     version 0 build 3
  *     id 32 hexadecimal digits
  *     domain 32 hexadecimal digits
  *     key-check 64 hexadecimal digits
@@ -19,11 +19,11 @@
 #include "format/keys.h"
 
 /* Until version 1 every change of any format raises the build, and no build reads another's repository. */
-enum { FORMAT_VERSION = 0, FORMAT_BUILD = 2, REPOSITORY_FILE_MAX = 1024 };
+enum { FORMAT_VERSION = 0, FORMAT_BUILD = 3, REPOSITORY_FILE_MAX = 1024 };
 
 struct repository {
     struct random_id id;
-    struct random_id domain; /* the one deduplication domain, so far */
+    struct random_id domain; /* the first deduplication domain; the log names the others */
     uint8_t key_check[KEYS_CHECK_SIZE];
 };
 

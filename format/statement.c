@@ -8,120 +8,28 @@
 #include "base/cursor.h"
 #include "base/memory.h"
 #include "format/disk_root.h"
+#include "format/field.h"
 
 enum {
     VERSION = 0,
     IDENTITY_SIZE = sizeof(((struct statement_disk *)0)->identity),
     /* The least that a disk takes, by which a count is held against what is there. */
     STATEMENT_DISK_LEAST = 2 + 1 + IDENTITY_SIZE + 8 + ID_SIZE,
+    STATEMENT_FILE_LEAST = 2 + 1 + 1 + 8 + ID_SIZE,
     TRACKING_DISK_LEAST = IDENTITY_SIZE + 8 + ID_SIZE + 2,
 };
 
-/* --- texts --- */
-
-/* The bytes of the well-formed UTF-8 character that TEXT (of SIZE bytes, 1 at least) begins with, or 0
- * (RFC 3629, section 4). */
-static size_t character_length(const uint8_t *text, size_t size)
-{
-    uint8_t low = 0x80;
-    uint8_t high = 0xbf;
-    size_t length = 0;
-
-    if (text[0] < 0x80)
-        return 1;
-    if (text[0] >= 0xc2 && text[0] <= 0xdf)
-        length = 2;
-    else if (text[0] >= 0xe0 && text[0] <= 0xef)
-        length = 3;
-    else if (text[0] >= 0xf0 && text[0] <= 0xf4)
-        length = 4;
-    if (length == 0 || length > size)
-        return 0;
-    /* The second byte keeps out overlong forms, surrogates and what lies above U+10FFFF. */
-    if (text[0] == 0xe0)
-        low = 0xa0;
-    else if (text[0] == 0xed)
-        high = 0x9f;
-    else if (text[0] == 0xf0)
-        low = 0x90;
-    else if (text[0] == 0xf4)
-        high = 0x8f;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (text[i] < 0x80 || text[i] > 0xbf)
-            return 0;
-    return length;
-}
-
-/* UTF-8 without U+0000 to U+001F and U+007F to U+009F? */
-static bool is_text(struct slice bytes)
-{
-    for (size_t i = 0; i < bytes.size;) {
-        const uint8_t *text = bytes.data + i;
-        size_t length = character_length(text, bytes.size - i);
-
-        if (length == 0 || text[0] < 0x20 || text[0] == 0x7f || (text[0] == 0xc2 && text[1] < 0xa0))
-            return false;
-        i += length;
-    }
-    return true;
-}
-
-static void put_text(struct buffer *target, const char *text)
-{
-    struct slice bytes = slice_of_text(text);
-
-    buffer_put_u16le(target, (uint16_t)bytes.size); /* its array is smaller than 64 KiB */
-    buffer_put(target, bytes);
-}
-
-enum emptiness { EMPTY_REFUSED, EMPTY_FINE };
-
-/* The next text into TEXT of SIZE bytes, with a NUL. */
-static enum status take_text(struct cursor *c, const char *what, enum emptiness emptiness,
-                             char *text, size_t size, struct error *err)
-{
-    uint16_t length = cursor_u16le(c);
-    struct slice bytes = cursor_take(c, length);
-
-    if (!cursor_ok(c))
-        return error_set(err, STATUS_CORRUPT, "%s is cut off", what);
-    if (bytes.size >= size)
-        return error_set(err, STATUS_CORRUPT, "%s has %zu bytes, more than %zu", what, bytes.size,
-                         size - 1);
-    if (bytes.size == 0 && emptiness == EMPTY_REFUSED)
-        return error_set(err, STATUS_CORRUPT, "%s is empty", what);
-    if (!is_text(bytes))
-        return error_set(err, STATUS_CORRUPT,
-                         "%s is no text: not UTF-8, or with control characters", what);
-    if (bytes.size > 0)
-        memcpy(text, bytes.data, bytes.size);
-    text[bytes.size] = '\0';
-    return STATUS_OK;
-}
-
 /* --- what both have --- */
 
-static void put_id(struct buffer *target, const struct id *id)
-{
-    buffer_put(target, slice_of(id->bytes, sizeof(id->bytes)));
-}
-
-static void put_random_id(struct buffer *target, const struct random_id *id)
-{
-    buffer_put(target, slice_of(id->bytes, sizeof(id->bytes)));
-}
-
-static void put_disk_size_root(struct buffer *target, uint64_t size, const struct id *root)
+static void put_size_root(struct buffer *target, uint64_t size, const struct id *root)
 {
     buffer_put_u64le(target, size);
-    put_id(target, root);
+    field_put_id(target, root);
 }
 
-/* The next {size, root id}. */
-static enum status take_disk_size_root(struct cursor *c, uint64_t *ret_size, struct id *ret_root,
-                                       struct error *err)
+/* The next {size, root id} of a disk of LEAST to MOST bytes, or of such a file. */
+static enum status take_size_root(struct cursor *c, uint64_t least, uint64_t most,
+                                  uint64_t *ret_size, struct id *ret_root, struct error *err)
 {
     uint64_t size = cursor_u64le(c);
     struct id root = {{0}};
@@ -129,8 +37,8 @@ static enum status take_disk_size_root(struct cursor *c, uint64_t *ret_size, str
     cursor_copy(c, root.bytes, sizeof(root.bytes));
     if (!cursor_ok(c))
         return error_set(err, STATUS_CORRUPT, "size or root is cut off");
-    if (size == 0 || size > DISK_SIZE_MAX)
-        return error_set(err, STATUS_CORRUPT, "%" PRIu64 " bytes: no disk has that size", size);
+    if (size < least || size > most)
+        return error_set(err, STATUS_CORRUPT, "%" PRIu64 " bytes: none has that size", size);
     if (id_is_hole(&root))
         return error_set(err, STATUS_CORRUPT, "its root has no id");
     *ret_size = size;
@@ -138,16 +46,22 @@ static enum status take_disk_size_root(struct cursor *c, uint64_t *ret_size, str
     return STATUS_OK;
 }
 
-/* The number of disks that follow, LEAST bytes each or more. */
-static enum status take_disk_count(struct cursor *c, size_t least, uint16_t *ret_count,
-                                   struct error *err)
+static enum status take_disk_size_root(struct cursor *c, uint64_t *ret_size, struct id *ret_root,
+                                       struct error *err)
+{
+    return take_size_root(c, 1, DISK_SIZE_MAX, ret_size, ret_root, err);
+}
+
+/* The number of things that follow, LEAST bytes each or more: MOST at most. */
+static enum status take_count(struct cursor *c, size_t least, uint16_t most, const char *what,
+                              uint16_t *ret_count, struct error *err)
 {
     uint16_t count = cursor_u16le(c);
 
-    if (count == 0 || count > STATEMENT_DISKS_MAX || cursor_left(c) / least < count)
+    if (!cursor_ok(c) || count > most || cursor_left(c) / least < count)
         return error_set(err, STATUS_CORRUPT,
-                         "%" PRIu16 " disks: none, more than %d, or more than there are bytes for",
-                         count, STATEMENT_DISKS_MAX);
+                         "%" PRIu16 " %s: more than %" PRIu16 ", or than there are bytes for",
+                         count, what, most);
     *ret_count = count;
     return STATUS_OK;
 }
@@ -172,29 +86,38 @@ static enum status refuse_twin(size_t disk, struct error *err)
 void statement_encode(const struct statement *statement, struct buffer *target)
 {
     buffer_put_u8(target, VERSION);
-    put_random_id(target, &statement->repository);
-    put_random_id(target, &statement->task);
-    put_random_id(target, &statement->vm);
+    field_put_random_id(target, &statement->repository);
+    field_put_random_id(target, &statement->task);
+    field_put_random_id(target, &statement->vm);
     buffer_put_u64le(target, (uint64_t)statement->time_us);
-    put_id(target, &statement->parent);
-    put_text(target, statement->host);
-    put_text(target, statement->vm_name);
+    field_put_id(target, &statement->parent);
+    field_put_text(target, statement->host);
+    field_put_text(target, statement->vm_name);
     buffer_put_u8(target, (uint8_t)statement->consistency);
-    put_text(target, statement->reason);
+    field_put_text(target, statement->reason);
     buffer_put_u16le(target, statement->disk_count);
     for (size_t i = 0; i < statement->disk_count; i++) {
         const struct statement_disk *disk = &statement->disks[i];
 
-        put_text(target, disk->name);
+        field_put_text(target, disk->name);
         buffer_put(target, slice_of(disk->identity, sizeof(disk->identity)));
-        put_disk_size_root(target, disk->size, &disk->root);
+        put_size_root(target, disk->size, &disk->root);
+    }
+    buffer_put_u16le(target, statement->file_count);
+    for (size_t i = 0; i < statement->file_count; i++) {
+        const struct statement_file *file = &statement->files[i];
+
+        field_put_text(target, file->name);
+        buffer_put_u8(target, (uint8_t)file->role);
+        put_size_root(target, file->size, &file->root);
     }
 }
 
 static enum status take_statement_disk(struct cursor *c, struct statement_disk *disk,
                                        struct error *err)
 {
-    enum status st = take_text(c, "its name", EMPTY_REFUSED, disk->name, sizeof(disk->name), err);
+    enum status st =
+        field_take_text(c, "its name", FIELD_EMPTY_REFUSED, disk->name, sizeof(disk->name), err);
 
     if (st != STATUS_OK)
         return st;
@@ -207,9 +130,9 @@ static enum status take_statement_disks(struct cursor *c, struct statement *stat
                                         struct error *err)
 {
     uint16_t count = 0;
-    enum status st = take_disk_count(c, STATEMENT_DISK_LEAST, &count, err);
+    enum status st = take_count(c, STATEMENT_DISK_LEAST, STATEMENT_DISKS_MAX, "disks", &count, err);
 
-    if (st != STATUS_OK)
+    if (st != STATUS_OK || count == 0)
         return st;
     statement->disks = memory_new(count, sizeof(*statement->disks));
     if (statement->disks == NULL)
@@ -223,6 +146,57 @@ static enum status take_statement_disks(struct cursor *c, struct statement *stat
         for (size_t j = 0; j < i; j++)
             if (memcmp(statement->disks[j].identity, disk->identity, IDENTITY_SIZE) == 0)
                 return refuse_twin(i, err);
+    }
+    return STATUS_OK;
+}
+
+/* Does NAME name a file in whatever folder it is put, and nothing else? */
+static bool is_file_name(const char *name)
+{
+    return strpbrk(name, "/\\") == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static enum status take_statement_file(struct cursor *c, struct statement_file *file,
+                                       struct error *err)
+{
+    enum status st =
+        field_take_text(c, "its name", FIELD_EMPTY_REFUSED, file->name, sizeof(file->name), err);
+
+    if (st != STATUS_OK)
+        return st;
+    if (!is_file_name(file->name))
+        return error_set(err, STATUS_CORRUPT, "its name would lead to another folder");
+
+    uint8_t role = cursor_u8(c);
+
+    if (role < FILE_VMCX || role > FILE_OTHER)
+        return error_set(err, STATUS_CORRUPT, "role %u is none", role);
+    file->role = (enum file_role)role;
+    return take_size_root(c, 0, FILE_SIZE_MAX, &file->size, &file->root, err);
+}
+
+/* The next {count, files}; what is taken before a failure stays STATEMENT's. */
+static enum status take_statement_files(struct cursor *c, struct statement *statement,
+                                        struct error *err)
+{
+    uint16_t count = 0;
+    enum status st = take_count(c, STATEMENT_FILE_LEAST, STATEMENT_FILES_MAX, "files", &count, err);
+
+    if (st != STATUS_OK || count == 0)
+        return st;
+    statement->files = memory_new(count, sizeof(*statement->files));
+    if (statement->files == NULL)
+        return error_set_no_memory(err, count * sizeof(*statement->files), "its files");
+    statement->file_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct statement_file *file = &statement->files[i];
+
+        if (take_statement_file(c, file, err) != STATUS_OK)
+            return error_wrap(err, "file %zu", i);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(statement->files[j].name, file->name) == 0)
+                return error_set(err, STATUS_CORRUPT, "file %zu has the name of a file before it",
+                                 i);
     }
     return STATUS_OK;
 }
@@ -241,11 +215,11 @@ static enum status take_statement(struct slice bytes, struct statement *statemen
     cursor_copy(&c, statement->vm.bytes, sizeof(statement->vm.bytes));
     statement->time_us = (int64_t)cursor_u64le(&c);
     cursor_copy(&c, statement->parent.bytes, sizeof(statement->parent.bytes));
-    st = take_text(&c, "the host's name", EMPTY_REFUSED, statement->host, sizeof(statement->host),
-                   err);
+    st = field_take_text(&c, "the host's name", FIELD_EMPTY_REFUSED, statement->host,
+                         sizeof(statement->host), err);
     if (st == STATUS_OK)
-        st = take_text(&c, "the VM's name", EMPTY_REFUSED, statement->vm_name,
-                       sizeof(statement->vm_name), err);
+        st = field_take_text(&c, "the VM's name", FIELD_EMPTY_REFUSED, statement->vm_name,
+                             sizeof(statement->vm_name), err);
     if (st != STATUS_OK)
         return st;
 
@@ -254,9 +228,14 @@ static enum status take_statement(struct slice bytes, struct statement *statemen
     if (consistency != CONSISTENCY_CRASH && consistency != CONSISTENCY_APPLICATION)
         return error_set(err, STATUS_CORRUPT, "consistency %u is none", consistency);
     statement->consistency = (enum consistency)consistency;
-    st = take_text(&c, "the reason", EMPTY_FINE, statement->reason, sizeof(statement->reason), err);
+    st = field_take_text(&c, "the reason", FIELD_EMPTY_FINE, statement->reason,
+                         sizeof(statement->reason), err);
     if (st == STATUS_OK)
         st = take_statement_disks(&c, statement, err);
+    if (st == STATUS_OK)
+        st = take_statement_files(&c, statement, err);
+    if (st == STATUS_OK && statement->disk_count == 0 && statement->file_count == 0)
+        st = error_set(err, STATUS_CORRUPT, "neither disks nor files");
     if (st == STATUS_OK && !cursor_end(&c))
         st = error_set(err, STATUS_CORRUPT, "%zu bytes are behind its end", cursor_left(&c));
     return st;
@@ -273,6 +252,7 @@ enum status statement_decode(struct slice bytes, struct statement *ret_statement
     }
     *ret_statement = statement;
     statement.disks = NULL;
+    statement.files = NULL;
 out:
     statement_deinit(&statement);
     return st;
@@ -281,8 +261,11 @@ out:
 void statement_deinit(struct statement *statement)
 {
     memory_free(statement->disks);
+    memory_free(statement->files);
     statement->disks = NULL;
+    statement->files = NULL;
     statement->disk_count = 0;
+    statement->file_count = 0;
 }
 
 const char *consistency_text(enum consistency consistency)
@@ -301,17 +284,17 @@ const char *consistency_text(enum consistency consistency)
 void tracking_encode(const struct tracking *tracking, struct buffer *target)
 {
     buffer_put_u8(target, VERSION);
-    put_random_id(target, &tracking->repository);
-    put_random_id(target, &tracking->vm);
-    put_id(target, &tracking->point);
+    field_put_random_id(target, &tracking->repository);
+    field_put_random_id(target, &tracking->vm);
+    field_put_id(target, &tracking->point);
     buffer_put_u64le(target, (uint64_t)tracking->time_us);
     buffer_put_u16le(target, tracking->disk_count);
     for (size_t i = 0; i < tracking->disk_count; i++) {
         const struct tracking_disk *disk = &tracking->disks[i];
 
         buffer_put(target, slice_of(disk->identity, sizeof(disk->identity)));
-        put_disk_size_root(target, disk->size, &disk->root);
-        put_text(target, disk->change_id);
+        put_size_root(target, disk->size, &disk->root);
+        field_put_text(target, disk->change_id);
     }
 }
 
@@ -324,7 +307,8 @@ static enum status take_tracking_disk(struct cursor *c, struct tracking_disk *di
 
     if (st != STATUS_OK)
         return st;
-    return take_text(c, "its change id", EMPTY_FINE, disk->change_id, sizeof(disk->change_id), err);
+    return field_take_text(c, "its change id", FIELD_EMPTY_FINE, disk->change_id,
+                           sizeof(disk->change_id), err);
 }
 
 /* The next {count, disks}; what is taken before a failure stays TRACKING's. */
@@ -332,8 +316,10 @@ static enum status take_tracking_disks(struct cursor *c, struct tracking *tracki
                                        struct error *err)
 {
     uint16_t count = 0;
-    enum status st = take_disk_count(c, TRACKING_DISK_LEAST, &count, err);
+    enum status st = take_count(c, TRACKING_DISK_LEAST, STATEMENT_DISKS_MAX, "disks", &count, err);
 
+    if (st == STATUS_OK && count == 0)
+        st = error_set(err, STATUS_CORRUPT, "no disks");
     if (st != STATUS_OK)
         return st;
     tracking->disks = memory_new(count, sizeof(*tracking->disks));

@@ -4,7 +4,8 @@
  *
  *     statement: u8 version 0, repository 16, task 16, VM 16, i64 time (UTC microseconds), parent envelope's id 32
  *       (zeros: none), text host, text VM's name, u8 consistency, text reason (why read whole; empty: it was not),
- *       u16 number of disks (1 to 256), for each: text name, VirtualDiskId 16, u64 size, disk root's id 32
+ *       u16 number of disks (0 to 256), for each: text name, VirtualDiskId 16, u64 size, disk root's id 32; u16 number of
+ *       files (0 to 64), for each: text name, u8 role, u64 size, file root's id 32. One disk or file at least
  *     tracking:  u8 version 0, repository 16, VM 16, envelope's id 32, i64 time, u16 number of disks, for each:
  *       VirtualDiskId 16, u64 size, disk root's id 32, text change id (RCT id, or what stands for it)
  */
@@ -25,6 +26,7 @@ enum {
     STATEMENT_REASON_SIZE = 64 + 1,
     STATEMENT_CHANGE_ID_SIZE = 768 + 1, /* DISK_CHANGE_ID_SIZE of agent/disk/disk.h */
     STATEMENT_DISKS_MAX = 256,          /* four SCSI controllers of 64 */
+    STATEMENT_FILES_MAX = 64,
     STATEMENT_SIZE_MAX = 128 * 1024,
     TRACKING_SIZE_MAX = 256 * 1024,
 };
@@ -35,6 +37,16 @@ enum consistency { CONSISTENCY_CRASH = 1, CONSISTENCY_APPLICATION = 2 };
 struct statement_disk {
     char name[STATEMENT_NAME_SIZE];
     uint8_t identity[16]; /* VirtualDiskId */
+    uint64_t size;
+    struct id root;
+};
+
+/* What a file of a VM's configuration is. Published: never renumber. */
+enum file_role { FILE_VMCX = 1, FILE_VMRS = 2, FILE_VMGS = 3, FILE_OTHER = 4 };
+
+struct statement_file {
+    char name[STATEMENT_NAME_SIZE]; /* no two files of a statement have the same */
+    enum file_role role;
     uint64_t size;
     struct id root;
 };
@@ -51,6 +63,8 @@ struct statement {
     char reason[STATEMENT_REASON_SIZE];
     struct statement_disk *disks; /* owned: statement_deinit() */
     uint16_t disk_count;
+    struct statement_file *files; /* owned, as the disks */
+    uint16_t file_count;
 };
 
 struct tracking_disk {

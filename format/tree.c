@@ -261,12 +261,13 @@ static enum status path_open(struct tree_path *path, uint64_t block, uint8_t lev
     return STATUS_OK;
 }
 
-/* STATUS_INVALID: ROOT, which is WHAT, cannot be a disk's. */
+/* STATUS_INVALID: ROOT, which is WHAT, can be neither a disk's nor a file's. */
 static enum status check_root(const struct disk_root *root, const char *what, struct error *err)
 {
-    if (disk_root_check(root, err) != STATUS_OK)
-        return error_wrap(err, "%s", what);
-    return STATUS_OK;
+    bool is_file = root->logical_sector == 0;
+    enum status st = is_file ? file_root_check(root, err) : disk_root_check(root, err);
+
+    return st == STATUS_OK ? st : error_wrap(err, "%s", what);
 }
 
 enum status tree_path_new(const struct disk_root *parent, const struct tree_callbacks *callbacks,
@@ -343,7 +344,7 @@ enum status tree_builder_new(const struct disk_root *geometry, const struct disk
 
     root.height = 0;
     root.top = (struct ref){0};
-    if (root.size != 0 && root.block_size != 0) /* else the check refuses them */
+    if (root.block_size != 0) /* else the check refuses them */
         root.height = disk_root_height(root.size, root.block_size);
 
     enum status st = check_root(&root, "the root to be built", err);
@@ -394,22 +395,32 @@ static bool same_ids(const struct tree_node *a, const struct tree_node *b)
     return true;
 }
 
+/* How others name NODE, of a level that is open, as it is now: *ret_ref. */
+static enum status emit_open(const struct tree_builder *builder, const struct tree_node *node,
+                             struct ref *ret_ref, struct error *err)
+{
+    const struct tree_path *parent = &builder->parent;
+    const struct parent_node *old = &parent->levels[node->level];
+
+    *ret_ref = (struct ref){0};
+    if (same_ids(node, &old->node)) {
+        *ret_ref = old->ref;
+        return STATUS_OK;
+    }
+    if (all_holes(node))
+        return STATUS_OK;
+    return parent->source.callbacks.emit(parent->source.context, node, ret_ref, err);
+}
+
 /* The lowest open node is complete. */
 static enum status finish_lowest(struct tree_builder *builder, struct error *err)
 {
-    const struct tree_path *parent = &builder->parent;
     const struct tree_node *node = &builder->nodes[builder->lowest];
-    const struct parent_node *old = &parent->levels[builder->lowest];
-    struct ref ref = {0};
+    struct ref ref;
+    enum status st = emit_open(builder, node, &ref, err);
 
-    if (same_ids(node, &old->node)) {
-        ref = old->ref;
-    } else if (!all_holes(node)) {
-        enum status st = parent->source.callbacks.emit(parent->source.context, node, &ref, err);
-
-        if (st != STATUS_OK)
-            return st;
-    }
+    if (st != STATUS_OK)
+        return st;
     set_subtree(builder, node->index << (FANOUT_BITS * node->level), node->level, &ref);
     builder->lowest++;
     return STATUS_OK;
@@ -484,6 +495,29 @@ enum status tree_builder_put_holes(struct tree_builder *builder, uint64_t block,
     const struct ref hole = {0};
 
     return change(builder, block, count, &hole, err);
+}
+
+enum status tree_builder_save(const struct tree_builder *builder, struct disk_root *ret_root,
+                              struct error *err)
+{
+    struct disk_root root = builder->root;
+    struct ref below = {0}; /* what stands for all that is open below LEVEL */
+
+    INVARIANT(!builder->parent.closed);
+    for (uint8_t level = builder->lowest; level <= root.height; level++) {
+        struct tree_node node = builder->nodes[level];
+
+        if (level > builder->lowest)
+            node.children[builder->nodes[level - 1].index & FANOUT_MASK] = below;
+
+        enum status st = emit_open(builder, &node, &below, err);
+
+        if (st != STATUS_OK)
+            return st;
+        root.top = below; /* the last one is the top's */
+    }
+    *ret_root = root;
+    return STATUS_OK;
 }
 
 enum status tree_builder_finish(struct tree_builder *builder, struct disk_root *ret_root,

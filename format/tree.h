@@ -1,10 +1,11 @@
-/* format/tree.h: the block tree of a disk (architecture, section 4), grown in ascending order and walked, with memory
+/* format/tree.h: the block tree of a disk, or of a file (architecture, section 4), grown in ascending order and walked, with memory
  * for one path. Pure: where nodes come from and go to is the caller's, so that the agent (which has ids only), the
  * coordinator (which stores) and the console (which checks an export) compute the same root by the same code.
  *
  * A node of level L (1: above the blocks) and index I stands for the blocks [I x 128^L, (I + 1) x 128^L). Its plain
  * bytes are its 128 child ids, its stored form is 128 x {32 id, u64le number}. A node of holes does not exist: its
- * parent has a hole. Thread: whoever owns the object; callbacks are called from within. */
+ * parent has a hole. A file's root (format/disk_root.h) is known by its sectors of 0 bytes; a file of 0 bytes has no
+ * blocks, and a hole for a top. Thread: whoever owns the object; callbacks are called from within. */
 #ifndef FORMAT_TREE_H
 #define FORMAT_TREE_H
 
@@ -68,6 +69,11 @@ NODISCARD enum status tree_builder_put(struct tree_builder *builder, uint64_t bl
 /* COUNT blocks from BLOCK on are holes now; costs what the edges' two paths cost, not COUNT. */
 NODISCARD enum status tree_builder_put_holes(struct tree_builder *builder, uint64_t block,
                                              uint64_t count, struct error *err);
+/* The tree as it would be if nothing more came, by nodes given to `emit`: *ret_root is whole, numbers included. The builder
+ * goes on as if nothing had been asked, after a failure too (which only `emit` has). Nodes that go on to change are given out
+ * again. */
+NODISCARD enum status tree_builder_save(const struct tree_builder *builder,
+                                        struct disk_root *ret_root, struct error *err);
 /* What was not named stays the parent's. *ret_root is whole, numbers included. The builder then only takes
  * tree_builder_free(). */
 NODISCARD enum status tree_builder_finish(struct tree_builder *builder, struct disk_root *ret_root,

@@ -15,6 +15,8 @@
 #include "console/command.h"
 #include "console/export.h"
 #include "console/list.h"
+#include "console/repository.h"
+#include "console/repository_check.h"
 #include "console/verify.h"
 #include "tests/console_sample.h"
 #include "tests/support/clock_manual.h"
@@ -166,11 +168,13 @@ static void accept_call(void *context, struct rpc_call *call,
 
 static void start_server(struct env *env)
 {
-    static const char *const names[] = {"ListPoints", "Backup", "Verify", "Export"};
-    struct rpc_service services[4];
+    static const char *const names[] = {"ListPoints",     "Backup",           "Verify",
+                                        "Export",         "RepositoryStatus", "RepositoryRebuild",
+                                        "RepositoryCheck"};
+    struct rpc_service services[7];
     struct error err = {0};
 
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 7; i++)
         services[i] = (struct rpc_service){.method = {&tidemark__v1__console__descriptor, names[i]},
                                            .accept = accept_call,
                                            .context = env};
@@ -178,7 +182,7 @@ static void start_server(struct env *env)
     const struct rpc_server_options options = {.address = "127.0.0.1:0",
                                                .credentials = &env->server_credentials,
                                                .services = services,
-                                               .service_count = 4,
+                                               .service_count = 7,
                                                .message_max = RPC_DATA_MESSAGE_MAX,
                                                .memory_max = MEMORY_MAX,
                                                .calls_max = CALLS_MAX};
@@ -769,6 +773,185 @@ static void a_verify_without_a_result_is_a_failure(void **state)
     assert_int_equal(findings, 7);
 }
 
+/* ---- Repository -------------------------------------------------------------------------------- */
+
+struct check_script {
+    uint8_t id[ID_SIZE];
+    Tidemark__V1__RepositoryCheckProgress progress;
+    Tidemark__V1__RepositoryCheckFinding finding;
+    Tidemark__V1__RepositoryCheckRange range;
+    Tidemark__V1__RepositoryCheckRange *ranges[1];
+    Tidemark__V1__RepositoryCheckLoss loss;
+    Tidemark__V1__RepositoryCheckDone done;
+    Tidemark__V1__RepositoryCheckEvent events[4];
+    const ProtobufCMessage *messages[4];
+};
+
+/* Progress, a damaged block, what it costs, done. */
+static void script_check(struct env *env, struct check_script *script)
+{
+    memset(script->id, 0xab, ID_SIZE);
+    tidemark__v1__repository_check_progress__init(&script->progress);
+    script->progress.bytes = 1 << 20;
+    script->progress.total = 4 << 20;
+    tidemark__v1__repository_check_finding__init(&script->finding);
+    script->finding.text = (char *)"its content is damaged";
+    script->finding.kind = (char *)"block";
+    script->finding.number = 77;
+    script->finding.pack = (ProtobufCBinaryData){.data = script->id, .len = RANDOM_ID_SIZE};
+    script->finding.offset = 52;
+    script->finding.length = 400;
+    tidemark__v1__repository_check_range__init(&script->range);
+    script->range.offset = 131072;
+    script->range.length = 65536;
+    script->ranges[0] = &script->range;
+    tidemark__v1__repository_check_loss__init(&script->loss);
+    script->loss.point = (ProtobufCBinaryData){.data = script->id, .len = ID_SIZE};
+    script->loss.time_us = CONSOLE_SAMPLE_TIME_US;
+    script->loss.vm = (char *)"web\n01";
+    script->loss.host = (char *)"hv-01";
+    script->loss.name = (char *)"data.vhdx";
+    script->loss.size = 1 << 30;
+    script->loss.bytes = 65536 * 3;
+    script->loss.ranges = script->ranges;
+    script->loss.n_ranges = 1;
+    script->loss.more_ranges = 2;
+    tidemark__v1__repository_check_done__init(&script->done);
+    script->done.packs = 4;
+    script->done.bytes = 4 << 20;
+    script->done.records = 500;
+    script->done.points = 3;
+    script->done.findings = 1;
+    script->done.losses = 1;
+    script->done.hurt_points = 1;
+    for (size_t i = 0; i < 4; i++) {
+        tidemark__v1__repository_check_event__init(&script->events[i]);
+        script->messages[i] = &script->events[i].base;
+    }
+    script->events[0].kind_case = TIDEMARK__V1__REPOSITORY_CHECK_EVENT__KIND_PROGRESS;
+    script->events[0].progress = &script->progress;
+    script->events[1].kind_case = TIDEMARK__V1__REPOSITORY_CHECK_EVENT__KIND_FINDING;
+    script->events[1].finding = &script->finding;
+    script->events[2].kind_case = TIDEMARK__V1__REPOSITORY_CHECK_EVENT__KIND_LOSS;
+    script->events[2].loss = &script->loss;
+    script->events[3].kind_case = TIDEMARK__V1__REPOSITORY_CHECK_EVENT__KIND_DONE;
+    script->events[3].done = &script->done;
+    env->replies[0] = (struct reply){.messages = script->messages, .count = 4, .advances = true};
+}
+
+static void a_check_says_what_is_damaged_what_that_costs_and_what_to_do(void **state)
+{
+    struct env *env = *state;
+    struct check_script script;
+    uint64_t findings = 0;
+
+    script_check(env, &script);
+    ASSERT_OK(repository_check_run(&env->command, &findings, &env->err), &env->err);
+    assert_int_equal(findings, 1);
+    assert_contains(progress_of_command(env), "read  25 % of 4.0 MiB");
+    assert_contains(env->out, "damaged: record 77 (block), 400 bytes at 52 of pack "
+                              "abababababababababababababababab: its content is damaged\n"
+                              "LOST: in disk data.vhdx of VM web?01 on host hv-01, restore point "
+                              "abababababab of 2026-11-23T14:03:07Z: 192.0 KiB of 1.0 GiB: 65536 "
+                              "bytes at 131072, and 2 more ranges\n"
+                              "4 packs, 4.0 MiB, 500 records, 3 points: damaged\n"
+                              "1 findings; 1 restore points have lost something\n");
+    assert_contains(env->out, "are whole");
+}
+
+static void a_check_as_json_has_findings_and_losses(void **state)
+{
+    struct env *env = *state;
+    struct check_script script;
+    uint64_t findings = 0;
+
+    env->options.json = true;
+    script_check(env, &script);
+    ASSERT_OK(repository_check_run(&env->command, &findings, &env->err), &env->err);
+    assert_int_equal(findings, 1);
+
+    json_t *json = parse_output(env);
+    const json_t *loss = json_array_get(json_object_get(json, "losses"), 0);
+
+    assert_true(json_is_true(json_object_get(json, "damaged")));
+    assert_int_equal(json_array_size(json_object_get(json, "findings")), 1);
+    assert_int_equal(json_integer_value(json_object_get(loss, "more_ranges")), 2);
+    assert_int_equal(json_array_size(json_object_get(loss, "ranges")), 1);
+    json_decref(json);
+}
+
+static void wrong_caches_are_no_damage_and_something_to_do(void **state)
+{
+    struct env *env = *state;
+    struct check_script script;
+    uint64_t findings = 0;
+
+    script_check(env, &script);
+    script.done.findings = 0;
+    script.done.losses = 0;
+    script.done.hurt_points = 0;
+    script.done.caches_wrong = true;
+    env->replies[0].messages += 3;
+    env->replies[0].count = 1;
+    ASSERT_OK(repository_check_run(&env->command, &findings, &env->err), &env->err);
+    assert_int_equal(findings, 1);
+    assert_contains(env->out, "3 points: no damage");
+    assert_contains(env->out, "run `tidemark repository rebuild`");
+}
+
+static void a_check_without_a_result_is_a_failure(void **state)
+{
+    struct env *env = *state;
+    struct check_script script;
+    uint64_t findings = 0;
+
+    script_check(env, &script);
+    env->replies[0].count = 1;
+    ASSERT_STATUS(STATUS_UNKNOWN, repository_check_run(&env->command, &findings, &env->err),
+                  &env->err);
+}
+
+static void the_status_names_what_is_wrong(void **state)
+{
+    struct env *env = *state;
+    Tidemark__V1__RepositoryStatusAnswer answer = TIDEMARK__V1__REPOSITORY_STATUS_ANSWER__INIT;
+    const ProtobufCMessage *message = &answer.base;
+
+    answer.data_packs = 3;
+    answer.proved_packs = 1;
+    answer.missing_packs = 2;
+    env->replies[0] = (struct reply){.messages = &message, .count = 1};
+    ASSERT_OK(repository_status_run(&env->command, &env->err), &env->err);
+    (void)progress_of_command(env);
+    assert_contains(env->out, "WRONG: 2 packs are missing");
+    assert_contains(env->out, "1 of 3 packs");
+}
+
+static void a_rebuild_shows_how_far_it_is(void **state)
+{
+    struct env *env = *state;
+    Tidemark__V1__RepositoryStatusAnswer answer = TIDEMARK__V1__REPOSITORY_STATUS_ANSWER__INIT;
+    Tidemark__V1__RepositoryRebuildProgress progress =
+        TIDEMARK__V1__REPOSITORY_REBUILD_PROGRESS__INIT;
+    Tidemark__V1__RepositoryRebuildEvent events[2];
+    const ProtobufCMessage *messages[2];
+
+    progress.packs = 5;
+    progress.total = 20;
+    for (size_t i = 0; i < 2; i++) {
+        tidemark__v1__repository_rebuild_event__init(&events[i]);
+        messages[i] = &events[i].base;
+    }
+    events[0].kind_case = TIDEMARK__V1__REPOSITORY_REBUILD_EVENT__KIND_PROGRESS;
+    events[0].progress = &progress;
+    events[1].kind_case = TIDEMARK__V1__REPOSITORY_REBUILD_EVENT__KIND_DONE;
+    events[1].done = &answer;
+    env->replies[0] = (struct reply){.messages = messages, .count = 2, .advances = true};
+    ASSERT_OK(repository_rebuild_run(&env->command, &env->err), &env->err);
+    assert_contains(progress_of_command(env), "rebuilt 5 of 20 packs, ");
+    assert_contains(env->out, "all caches are made anew");
+}
+
 /* ---- Export ------------------------------------------------------------------------------------ */
 
 static void script_export(struct env *env)
@@ -955,6 +1138,12 @@ int main(void)
         TEST(findings_count_even_if_the_coordinators_sum_leaves_them_out),
         TEST(a_clean_repository_has_no_findings),
         TEST(a_verify_without_a_result_is_a_failure),
+        TEST(a_check_says_what_is_damaged_what_that_costs_and_what_to_do),
+        TEST(a_check_as_json_has_findings_and_losses),
+        TEST(wrong_caches_are_no_damage_and_something_to_do),
+        TEST(a_check_without_a_result_is_a_failure),
+        TEST(the_status_names_what_is_wrong),
+        TEST(a_rebuild_shows_how_far_it_is),
         TEST(export_brings_every_byte_back),
         TEST(an_export_of_a_damaged_repository_leaves_no_file),
         TEST(an_export_that_ends_early_leaves_no_file),

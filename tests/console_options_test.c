@@ -46,7 +46,12 @@ static void each_command_takes_its_words_and_options(void **state)
          {.command = OPTIONS_EXPORT, .point = "abcdef01", .file = "d.raw", .force = true}},
         {"verify", {.command = OPTIONS_VERIFY}},
         {"verify 012345 --json", {.command = OPTIONS_VERIFY, .point = "012345", .json = true}},
+        {"repository status --json", {.command = OPTIONS_REPOSITORY_STATUS, .json = true}},
+        {"repository rebuild", {.command = OPTIONS_REPOSITORY_REBUILD}},
+        {"repository check --keyless", {.command = OPTIONS_REPOSITORY_CHECK, .keyless = true}},
         {"--help", {.action = OPTIONS_HELP}},
+        {"repository --help", {.action = OPTIONS_HELP}},
+        {"repository check --help", {.action = OPTIONS_HELP, .command = OPTIONS_REPOSITORY_CHECK}},
         {"backup --help", {.action = OPTIONS_HELP, .command = OPTIONS_BACKUP}},
         {"--version", {.action = OPTIONS_VERSION}},
     };
@@ -61,6 +66,7 @@ static void each_command_takes_its_words_and_options(void **state)
         ASSERT_OK(parse(rows[i].text, &defaults, copy, &options, &err), &err);
         assert_int_equal(options.action, expected->action);
         assert_int_equal(options.command, expected->command);
+        assert_int_equal(options.keyless, expected->keyless);
         assert_string_equal(options.coordinator, "localhost:7702");
         assert_string_equal(options.tls, "/tls");
         assert_string_equal(options.host, expected->host == NULL ? "" : expected->host);

@@ -9,12 +9,12 @@ enum { LINE_SIZE = 512 };
 static enum status parse(const char *line, char text[LINE_SIZE], struct options *ret_options,
                          struct error *err)
 {
-    char *argv[14] = {NULL};
+    char *argv[20] = {NULL};
     int argc = 0;
 
     assert_true(strlen(line) < LINE_SIZE);
     memcpy(text, line, strlen(line) + 1);
-    for (char *at = text; at != NULL && *at != '\0' && argc < 13; argc++) {
+    for (char *at = text; at != NULL && *at != '\0' && argc < 19; argc++) {
         argv[argc] = at;
         at = strchr(at, ' ');
         if (at != NULL)
@@ -42,10 +42,10 @@ static void run_has_defaults(void **state)
     struct error err = {0};
 
     (void)state;
-    ASSERT_OK(parse("x run --data D --key-file K --tls T", text, &options, &err), &err);
+    ASSERT_OK(parse("x run --data D --key K --tls T", text, &options, &err), &err);
     assert_int_equal(options.command, OPTIONS_RUN);
     assert_string_equal(options.data, "D");
-    assert_string_equal(options.key_file, "K");
+    assert_string_equal(options.key, "K");
     assert_string_equal(options.tls, "T");
     assert_string_equal(options.agents, "0.0.0.0:7701");
     assert_string_equal(options.consoles, "0.0.0.0:7702");
@@ -82,8 +82,61 @@ static void init_needs_no_certificates(void **state)
     struct error err = {0};
 
     (void)state;
-    ASSERT_OK(parse("x init --data D --key-file K", text, &options, &err), &err);
+    ASSERT_OK(parse("x init --data D --key K --kit P", text, &options, &err), &err);
     assert_int_equal(options.command, OPTIONS_INIT);
+    assert_string_equal(options.kit, "P");
+    assert_false(options.kit_anywhere);
+    assert_false(options.no_passphrase);
+    assert_null(options.passphrase_file);
+    ASSERT_OK(parse("x init --data D --key K --kit P --kit-anywhere --no-passphrase --agents-ca C",
+                    text, &options, &err),
+              &err);
+    assert_true(options.kit_anywhere);
+    assert_true(options.no_passphrase);
+    assert_string_equal(options.agents_ca, "C");
+}
+
+static void the_commands_about_keys_are_three_words(void **state)
+{
+    char text[LINE_SIZE];
+    struct options options = {0};
+    struct error err = {0};
+
+    (void)state;
+    ASSERT_OK(parse("x repository key confirm --data D --kit P --passphrase-file F", text, &options,
+                    &err),
+              &err);
+    assert_int_equal(options.command, OPTIONS_KEY_CONFIRM);
+    assert_string_equal(options.passphrase_file, "F");
+    ASSERT_OK(parse("x repository key export --data D --key K --kit P --no-passphrase", text,
+                    &options, &err),
+              &err);
+    assert_int_equal(options.command, OPTIONS_KEY_EXPORT);
+    ASSERT_OK(parse("x repository key change-passphrase --data D --key K --passphrase-file A "
+                    "--new-passphrase-file B",
+                    text, &options, &err),
+              &err);
+    assert_int_equal(options.command, OPTIONS_KEY_CHANGE_PASSPHRASE);
+    assert_string_equal(options.new_passphrase_file, "B");
+}
+
+static void an_option_of_another_command_is_refused(void **state)
+{
+    (void)state;
+    is_refused("x init --data D --key K --kit P --tls T", "--tls is not for init");
+    is_refused("x run --data D --key K --tls T --kit P", "--kit is not for run");
+    is_refused("x run --data D --key K --tls T --no-passphrase", "--no-passphrase is not for run");
+    is_refused("x repository key confirm --data D --key K --kit-anywhere",
+               "--kit-anywhere is not for repository key confirm");
+    is_refused("x init --data D --key K --kit P --passphrase-file F --no-passphrase",
+               "either --passphrase-file or --no-passphrase");
+    is_refused("x repository key change-passphrase --data D --key K --new-passphrase-file F "
+               "--no-passphrase",
+               "either --new-passphrase-file or --no-passphrase");
+    is_refused("x repository key confirm --data D --key K --kit P", "either --key or --kit");
+    is_refused("x repository key confirm --data D", "--key FILE or --kit FILE is missing");
+    is_refused("x repository key export --data D --key K", "--kit FILE is missing");
+    is_refused("x repository key export --data D --kit K", "--key FILE is missing");
 }
 
 static void help_and_version_need_nothing_else(void **state)
@@ -105,8 +158,12 @@ static void wrong_use_is_one_sentence(void **state)
     is_refused("x", "no command");
     is_refused("x fly --data D --key-file K", "unknown command fly");
     is_refused("x init run --data D --key-file K", "not also run");
+    is_refused("x repository key confirm it --data D", "not also it");
+    is_refused("x repository key --data D", "unknown command repository key;");
+    is_refused("x repository key fly --data D", "unknown command repository key fly;");
+    is_refused("x init --data D --key K", "--kit FILE is missing");
     is_refused("x init --key-file K", "--data DIR is missing");
-    is_refused("x init --data D", "--key-file FILE is missing");
+    is_refused("x init --data D", "--key FILE is missing");
     is_refused("x run --data D --key-file K", "--tls DIR is missing");
     is_refused("x run --nonsense", "unknown option --nonsense");
     is_refused("x run --data", "a value is missing behind --data");
@@ -122,6 +179,8 @@ int main(void)
         cmocka_unit_test(run_has_defaults),
         cmocka_unit_test(all_options_are_taken),
         cmocka_unit_test(init_needs_no_certificates),
+        cmocka_unit_test(the_commands_about_keys_are_three_words),
+        cmocka_unit_test(an_option_of_another_command_is_refused),
         cmocka_unit_test(help_and_version_need_nothing_else),
         cmocka_unit_test(wrong_use_is_one_sentence),
     };

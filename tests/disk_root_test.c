@@ -237,6 +237,99 @@ static void the_id_covers_all_but_the_number(void **state)
     hash_key_free(key);
 }
 
+static struct disk_root some_file(void)
+{
+    struct disk_root root = {.size = 4096 * 128 + 1,
+                             .block_size = BLOCK_SIZE_MIN,
+                             .height = 2,
+                             .top = {.number = 7}};
+
+    memset(root.top.id.bytes, 0xcd, sizeof(root.top.id.bytes));
+    return root;
+}
+
+static void a_files_root_survives_its_stored_form(void **state)
+{
+    static const uint64_t sizes[] = {1, 511, 4096, 4097, 4096 * 128, 4096 * 128 + 1, FILE_SIZE_MAX};
+    struct disk_root root = some_file();
+    struct disk_root back = {0};
+    uint8_t stored[DISK_ROOT_STORED_SIZE];
+    struct error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        root.size = sizes[i];
+        root.height = disk_root_height(root.size, root.block_size);
+        disk_root_encode_stored(&root, stored);
+        ASSERT_OK(file_root_decode(slice_of(stored, sizeof(stored)), &back, &err), &err);
+        assert_memory_equal(&back, &root, sizeof(root));
+        ASSERT_STATUS(STATUS_CORRUPT,
+                      disk_root_decode(slice_of(stored, sizeof(stored)), &back, &err), &err);
+    }
+    root = some_root();
+    disk_root_encode_stored(&root, stored);
+    ASSERT_STATUS(STATUS_CORRUPT, file_root_decode(slice_of(stored, sizeof(stored)), &back, &err),
+                  &err);
+}
+
+static void a_file_of_no_bytes_has_no_blocks_and_no_top(void **state)
+{
+    struct disk_root root = {.block_size = BLOCK_SIZE_MIN};
+    struct error err = {0};
+
+    (void)state;
+    assert_true(disk_root_blocks(0, BLOCK_SIZE_MIN) == 0);
+    assert_int_equal(disk_root_height(0, BLOCK_SIZE_MIN), 0);
+    ASSERT_OK(file_root_check(&root, &err), &err);
+    root.top.id.bytes[0] = 1;
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+}
+
+static void values_that_no_file_has_are_refused(void **state)
+{
+    struct disk_root root = some_file();
+    struct error err = {0};
+
+    (void)state;
+    ASSERT_OK(file_root_check(&root, &err), &err);
+    root.logical_sector = 512;
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+    root = some_file();
+    root.physical_sector = 512;
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+    root = some_file();
+    root.height = 1;
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+    root = some_file();
+    root.block_size = 4095;
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+    root = some_file();
+    root.size = (uint64_t)FILE_SIZE_MAX + 1;
+    root.height = disk_root_height(root.size, root.block_size);
+    ASSERT_STATUS(STATUS_INVALID, file_root_check(&root, &err), &err);
+}
+
+static void a_file_and_a_disk_have_different_ids(void **state)
+{
+    static const uint8_t secret[32] = {9};
+    struct disk_root root = some_file();
+    struct hash_key *key = NULL;
+    struct id id;
+    struct id other;
+    uint8_t plain[DISK_ROOT_PLAIN_SIZE];
+    struct error err = {0};
+
+    (void)state;
+    ASSERT_OK(hash_key_new(slice_of(secret, sizeof(secret)), &key, &err), &err);
+    ASSERT_OK(file_root_id(key, &root, &id, &err), &err);
+    disk_root_encode_plain(&root, plain);
+    ASSERT_OK(id_of(key, KIND_FILE_ROOT, slice_of(plain, sizeof(plain)), &other, &err), &err);
+    assert_true(id_equal(&id, &other));
+    ASSERT_OK(disk_root_id(key, &root, &other, &err), &err);
+    assert_false(id_equal(&id, &other));
+    hash_key_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +344,10 @@ int main(void)
         cmocka_unit_test(another_height_is_refused),
         cmocka_unit_test(bytes_that_shall_be_zero_are_looked_at),
         cmocka_unit_test(the_id_covers_all_but_the_number),
+        cmocka_unit_test(a_files_root_survives_its_stored_form),
+        cmocka_unit_test(a_file_of_no_bytes_has_no_blocks_and_no_top),
+        cmocka_unit_test(values_that_no_file_has_are_refused),
+        cmocka_unit_test(a_file_and_a_disk_have_different_ids),
     };
 
     return cmocka_run_group_tests_name("disk_root", tests, NULL, NULL);

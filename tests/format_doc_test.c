@@ -10,7 +10,10 @@
 #include "format/codec.h"
 #include "format/disk_root.h"
 #include "format/id.h"
+#include "format/key_text.h"
 #include "format/keys.h"
+#include "format/kit.h"
+#include "format/log_body.h"
 #include "format/log_entry.h"
 #include "format/manifest.h"
 #include "format/pack.h"
@@ -98,6 +101,64 @@ static void make_key_file(struct slice shown, struct buffer *target)
     fill_rising(key.bytes, sizeof(key.bytes), 0);
     key_file_encode(&key, text);
     buffer_put(target, slice_of(text, sizeof(text)));
+}
+
+static const struct key_wrap_cost shown_cost = {.n = 1024, .r = 8, .p = 1};
+
+/* The page's key under the passphrase `tidemark`; the salt is 40 41 ... 5f. */
+static struct key_text shown_wrapped_key(void)
+{
+    struct random_source nonce = {.fill = fill_nonce};
+    struct random_id id = rising_id(0xb0);
+    struct key_text text = {.wrapped = true};
+    struct repository_key key;
+    struct error err = {0};
+
+    fill_rising(key.bytes, sizeof(key.bytes), 0);
+    ASSERT_OK(key_wrap_seal(&id, &key, &shown_cost, slice_of_text("tidemark"), &nonce, &text.wrap,
+                            &err),
+              &err);
+    return text;
+}
+
+static void make_key_wrapped(struct slice shown, struct buffer *target)
+{
+    struct key_text text = shown_wrapped_key();
+
+    (void)shown;
+    key_text_encode(&text, target);
+}
+
+static void make_key_derived(struct slice shown, struct buffer *target)
+{
+    uint8_t salt[KEY_WRAP_SALT_MAX];
+    uint8_t derived[KEY_WRAP_DERIVED_SIZE];
+    struct error err = {0};
+
+    (void)shown;
+    fill_rising(salt, sizeof(salt), 0x40);
+    ASSERT_OK(key_wrap_derive(&shown_cost, slice_of(salt, sizeof(salt)), slice_of_text("tidemark"),
+                              derived, &err),
+              &err);
+    buffer_put(target, slice_of(derived, sizeof(derived)));
+}
+
+/* The words for people are free: the page's must be a kit of these values. */
+static void make_kit(struct slice shown, struct buffer *target)
+{
+    struct kit kit = {.repository = rising_id(0xb0),
+                      .made = "2020-01-01",
+                      .key = shown_wrapped_key()};
+    struct kit read = {0};
+    struct error err = {0};
+
+    if (kit_decode(shown, &read, &err) == STATUS_OK &&
+        random_id_equal(&read.repository, &kit.repository) && read.key.wrapped &&
+        memcmp(read.key.wrap.sealed, kit.key.wrap.sealed, KEY_WRAP_SEALED_SIZE) == 0 &&
+        strcmp(read.made, kit.made) == 0 && read.agents_ca.size == 0)
+        buffer_put(target, shown);
+    else
+        kit_encode(&kit, target);
 }
 
 static void make_key_check(struct slice shown, struct buffer *target)
@@ -435,9 +496,56 @@ static void make_disk_root_id(struct slice shown, struct buffer *target)
     put_id(target, &id);
 }
 
+/* A file of the 8 bytes of record-plain, which are one block. */
+enum { FILE_SIZE_SHOWN = 8 };
+
+static struct disk_root shown_file(void)
+{
+    struct disk_root root = {.size = FILE_SIZE_SHOWN,
+                             .block_size = BLOCK_SIZE_SHOWN,
+                             .top = {.number = number_of(SPACE_SHOWN, 1)}};
+
+    root.top.id = page_id(KIND_BLOCK, slice_of_text("tidemark"));
+    return root;
+}
+
+static struct id shown_file_id(void)
+{
+    struct disk_root root = shown_file();
+    struct hash_key *id_key = page_id_key();
+    struct id id;
+    struct error err = {0};
+
+    ASSERT_OK(file_root_check(&root, &err), &err);
+    ASSERT_OK(file_root_id(id_key, &root, &id, &err), &err);
+    hash_key_free(id_key);
+    return id;
+}
+
+static void make_file_root(struct slice shown, struct buffer *target)
+{
+    struct disk_root root = shown_file();
+    uint8_t stored[DISK_ROOT_STORED_SIZE];
+
+    (void)shown;
+    disk_root_encode_stored(&root, stored);
+    buffer_put(target, slice_of(stored, sizeof(stored)));
+}
+
+static void make_file_root_id(struct slice shown, struct buffer *target)
+{
+    struct id id = shown_file_id();
+
+    (void)shown;
+    put_id(target, &id);
+}
+
 static void make_statement(struct slice shown, struct buffer *target)
 {
     struct statement_disk disk = {.name = "system.vhdx", .size = DISK_SIZE_SHOWN};
+    struct statement_file file = {.name = "web-01.vmcx",
+                                  .role = FILE_VMCX,
+                                  .size = FILE_SIZE_SHOWN};
     struct statement statement = {.repository = rising_id(0xb0),
                                   .task = rising_id(0x10),
                                   .vm = rising_id(0x20),
@@ -447,28 +555,35 @@ static void make_statement(struct slice shown, struct buffer *target)
                                   .consistency = CONSISTENCY_APPLICATION,
                                   .reason = "first",
                                   .disks = &disk,
-                                  .disk_count = 1};
+                                  .disk_count = 1,
+                                  .files = &file,
+                                  .file_count = 1};
 
     (void)shown;
+    file.root = shown_file_id();
     fill_rising(disk.identity, sizeof(disk.identity), 0x30);
     disk.root = shown_root_id();
     statement_encode(&statement, target);
 }
 
-/* The envelope of that point; its disk's and its body's numbers are 6 and 7. */
-static struct id shown_envelope(struct envelope_disk *disk, struct envelope *ret_envelope)
+/* The envelope of that point over ROOTS, of its disk and its file; they and its body have the numbers 6, 9 and 7. */
+static struct id shown_envelope(struct envelope_disk roots[2], struct envelope *ret_envelope)
 {
     static const char body[] = "body";
     struct hash_key *id_key = page_id_key();
     struct id id;
     struct error err = {0};
 
-    disk->size = DISK_SIZE_SHOWN;
-    disk->root = (struct ref){.id = shown_root_id(), .number = number_of(SPACE_SHOWN, 6)};
+    roots[0].size = DISK_SIZE_SHOWN;
+    roots[0].root = (struct ref){.id = shown_root_id(), .number = number_of(SPACE_SHOWN, 6)};
+    roots[1].size = FILE_SIZE_SHOWN;
+    roots[1].root = (struct ref){.id = shown_file_id(), .number = number_of(SPACE_SHOWN, 9)};
     *ret_envelope = (struct envelope){.vm = rising_id(0x20),
                                       .time_us = TIME_SHOWN,
-                                      .disks = disk,
-                                      .disk_count = 1};
+                                      .disks = &roots[0],
+                                      .disk_count = 1,
+                                      .files = &roots[1],
+                                      .file_count = 1};
     ret_envelope->body.id = page_id(KIND_BODY, slice_of_text(body));
     ret_envelope->body.number = number_of(SPACE_SHOWN, 7);
     ASSERT_OK(envelope_id(id_key, ret_envelope, &id, &err), &err);
@@ -478,19 +593,19 @@ static struct id shown_envelope(struct envelope_disk *disk, struct envelope *ret
 
 static void make_envelope(struct slice shown, struct buffer *target)
 {
-    struct envelope_disk disk;
+    struct envelope_disk roots[2];
     struct envelope envelope;
 
     (void)shown;
-    (void)shown_envelope(&disk, &envelope);
+    (void)shown_envelope(roots, &envelope);
     envelope_encode_stored(&envelope, target);
 }
 
 static void make_envelope_id(struct slice shown, struct buffer *target)
 {
-    struct envelope_disk disk;
+    struct envelope_disk roots[2];
     struct envelope envelope;
-    struct id id = shown_envelope(&disk, &envelope);
+    struct id id = shown_envelope(roots, &envelope);
 
     (void)shown;
     put_id(target, &id);
@@ -504,11 +619,11 @@ static void make_tracking(struct slice shown, struct buffer *target)
                                 .time_us = TIME_SHOWN,
                                 .disks = &disk,
                                 .disk_count = 1};
-    struct envelope_disk unused_disk;
+    struct envelope_disk unused_roots[2];
     struct envelope unused;
 
     (void)shown;
-    tracking.point = shown_envelope(&unused_disk, &unused);
+    tracking.point = shown_envelope(unused_roots, &unused);
     fill_rising(disk.identity, sizeof(disk.identity), 0x30);
     disk.root = shown_root_id();
     tracking_encode(&tracking, target);
@@ -538,15 +653,127 @@ static void make_log_numbers(struct slice shown, struct buffer *target)
 
 static void make_log_point(struct slice shown, struct buffer *target)
 {
-    struct envelope_disk disk;
+    struct envelope_disk roots[2];
     struct envelope envelope;
-    struct log_point point = {.task = rising_id(0x10), .pack_count = 1};
+    struct log_point point = {.task = rising_id(0x10),
+                              .domain = rising_id(0xa0),
+                              .packs = {.count = 1}};
 
     (void)shown;
-    point.envelope.id = shown_envelope(&disk, &envelope);
+    point.envelope.id = shown_envelope(roots, &envelope);
     point.envelope.number = number_of(SPACE_SHOWN, 8);
-    point.packs[0] = (struct log_point_pack){.name = rising_id(0xc0), .synced = 180};
+    point.packs.packs[0] = (struct log_point_pack){.name = rising_id(0xc0), .synced = 180};
     log_point_encode(&point, target);
+}
+
+static void make_log_trash(struct slice shown, struct buffer *target)
+{
+    const struct log_until until = {.task = rising_id(0x10), .until_us = 2000000};
+
+    (void)shown;
+    log_until_encode(&until, target);
+}
+
+static void make_log_purge(struct slice shown, struct buffer *target)
+{
+    const struct log_named named = {.task = rising_id(0x10)};
+
+    (void)shown;
+    log_named_encode(&named, target);
+}
+
+static void make_log_hold(struct slice shown, struct buffer *target)
+{
+    const struct log_hold hold = {.task = rising_id(0x10), .held = true, .reason = "audit"};
+
+    (void)shown;
+    log_hold_encode(&hold, target);
+}
+
+static void make_log_task(struct slice shown, struct buffer *target)
+{
+    const struct log_task task = {.task = rising_id(0x10),
+                                  .vm = rising_id(0x20),
+                                  .epoch = 1,
+                                  .state = LOG_TASK_INTENDED,
+                                  .detail = slice_of_text("abc")};
+
+    (void)shown;
+    log_task_encode(&task, target);
+}
+
+static void make_log_session(struct slice shown, struct buffer *target)
+{
+    struct log_session session = {.task = rising_id(0x10),
+                                  .domain = rising_id(0xa0),
+                                  .blocks = 131,
+                                  .root = {.number = number_of(SPACE_SHOWN, 6)},
+                                  .packs = {.count = 1}};
+
+    (void)shown;
+    fill_rising(session.disk, sizeof(session.disk), 0x30);
+    session.root.id = shown_root_id();
+    session.packs.packs[0] = (struct log_point_pack){.name = rising_id(0xc0), .synced = 180};
+    log_session_encode(&session, target);
+}
+
+static void make_log_condemn(struct slice shown, struct buffer *target)
+{
+    struct log_condemn condemn = {.sweep = 1, .pack = rising_id(0xc0), .last = true, .count = 2};
+    struct buffer numbers;
+
+    (void)shown;
+    buffer_init(&numbers, 2 * sizeof(uint64_t));
+    buffer_put_u64le(&numbers, number_of(SPACE_SHOWN, 1));
+    buffer_put_u64le(&numbers, number_of(SPACE_SHOWN, 2));
+    condemn.numbers = buffer_slice(&numbers);
+    log_condemn_encode(&condemn, target);
+    buffer_deinit(&numbers);
+}
+
+static void make_log_domain(struct slice shown, struct buffer *target)
+{
+    const struct log_domain domain = {.domain = rising_id(0xa0),
+                                      .state = LOG_DOMAIN_USED,
+                                      .name = "cluster-1"};
+
+    (void)shown;
+    log_domain_encode(&domain, target);
+}
+
+static void make_log_rollback(struct slice shown, struct buffer *target)
+{
+    struct log_rollback rollback = {.writer = rising_id(0xd0), .sequence = 9};
+
+    (void)shown;
+    fill_rising(rollback.hash.bytes, sizeof(rollback.hash.bytes), 0x60);
+    log_rollback_encode(&rollback, target);
+}
+
+static void make_log_accept(struct slice shown, struct buffer *target)
+{
+    const struct log_accept accept = {.sequence = 5};
+
+    (void)shown;
+    log_accept_encode(&accept, target);
+}
+
+static void make_log_summary(struct slice shown, struct buffer *target)
+{
+    struct log_item item = {.type = LOG_NUMBERS, .sequence = 2, .time_us = TIME_SHOWN};
+    struct log_summary summary = {.part = 0, .parts = 1};
+    struct buffer body;
+    struct buffer items;
+
+    buffer_init(&body, LOG_ENTRY_BODY_MAX);
+    buffer_init(&items, LOG_ENTRY_BODY_MAX);
+    make_log_numbers(shown, &body);
+    item.body = buffer_slice(&body);
+    log_item_encode(&item, &items);
+    summary.items = buffer_slice(&items);
+    log_summary_encode(&summary, target);
+    buffer_deinit(&body);
+    buffer_deinit(&items);
 }
 
 /* The first entry of the page's writer. The page's own signature serves if it is right. */
@@ -597,6 +824,9 @@ static void make_log_entry(struct slice shown, struct buffer *target)
 
 static const struct format_example examples[] = {
     {"key-file", make_key_file},
+    {"key-wrapped", make_key_wrapped},
+    {"key-derived", make_key_derived},
+    {"recovery-kit", make_kit},
     {"key-check", make_key_check},
     {"id-key", make_id_key},
     {"log-public-key", make_log_public},
@@ -611,6 +841,8 @@ static const struct format_example examples[] = {
     {"node-ids", make_node_ids},
     {"disk-root", make_disk_root},
     {"disk-root-id", make_disk_root_id},
+    {"file-root", make_file_root},
+    {"file-root-id", make_file_root_id},
     {"statement", make_statement},
     {"tracking", make_tracking},
     {"signed", make_signed},
@@ -619,6 +851,16 @@ static const struct format_example examples[] = {
     {"log-numbers", make_log_numbers},
     {"log-point", make_log_point},
     {"log-entry", make_log_entry},
+    {"log-trash", make_log_trash},
+    {"log-purge", make_log_purge},
+    {"log-hold", make_log_hold},
+    {"log-task", make_log_task},
+    {"log-session", make_log_session},
+    {"log-condemn", make_log_condemn},
+    {"log-domain", make_log_domain},
+    {"log-rollback", make_log_rollback},
+    {"log-accept", make_log_accept},
+    {"log-summary", make_log_summary},
 };
 
 static void the_page_shows_what_the_code_makes(void **state)

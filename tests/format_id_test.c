@@ -93,7 +93,7 @@ static void the_kinds_are_the_published_ones_and_no_others(void **state)
     (void)state;
     for (unsigned kind = 0; kind <= 255; kind++)
         assert_int_equal(kind_known((uint8_t)kind),
-                         (kind >= 1 && kind <= 5) || (kind >= 17 && kind <= 25));
+                         (kind >= 1 && kind <= 6) || (kind >= 17 && kind <= 25));
 }
 
 static void each_kind_has_a_name(void **state)
@@ -107,6 +107,7 @@ static void each_kind_has_a_name(void **state)
         {3, "envelope"},
         {4, "body"},
         {5, "pack index"},
+        {6, "file root"},
         {17, "node of level 1"},
         {25, "node of level 9"},
         {16, "unknown kind 16"},

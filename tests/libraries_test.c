@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include <grpc/grpc.h>
-#include <lmdb.h>
 #include <openssl/crypto.h>
 #include <protobuf-c/protobuf-c.h>
 #include <uv.h>
@@ -29,24 +28,11 @@ static void the_others_are_at_least_as_new_as_what_was_measured(void **state)
     assert_int_equal(OPENSSL_version_major(), 3);
 }
 
-static void lmdb_opens_an_environment(void **state)
-{
-    MDB_env *env = NULL;
-    int major = 0;
-
-    (void)state;
-    (void)mdb_version(&major, NULL, NULL); /* returns text */
-    assert_int_equal(major, 0);
-    assert_int_equal(mdb_env_create(&env), 0);
-    mdb_env_close(env);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grpc_core_is_of_version_1_51),
         cmocka_unit_test(the_others_are_at_least_as_new_as_what_was_measured),
-        cmocka_unit_test(lmdb_opens_an_environment),
     };
 
     return cmocka_run_group_tests_name("libraries", tests, NULL, NULL);

@@ -10,12 +10,15 @@
 enum { BYTES_MAX = 64 * 1024, DISK_STORED_SIZE = 48 };
 
 static struct envelope_disk disks[2];
+static struct envelope_disk files[2];
 
 static struct envelope some_envelope(void)
 {
     struct envelope envelope = {.time_us = -1,
                                 .disks = disks,
                                 .disk_count = 2,
+                                .files = files,
+                                .file_count = 2,
                                 .body = {.number = 0x77}};
 
     memset(&envelope.vm, 1, sizeof(envelope.vm));
@@ -23,6 +26,8 @@ static struct envelope some_envelope(void)
     for (uint8_t i = 0; i < 2; i++) {
         disks[i] = (struct envelope_disk){.size = 512U + i, .root = {.number = 0x55U + i}};
         memset(&disks[i].root.id, 3 + i, sizeof(disks[i].root.id));
+        files[i] = (struct envelope_disk){.size = 9U * i, .root = {.number = 0x57U + i}};
+        memset(&files[i].root.id, 5 + i, sizeof(files[i].root.id));
     }
     return envelope;
 }
@@ -46,7 +51,7 @@ static enum status envelope_again(struct slice bytes, struct buffer *target, str
     if (st == STATUS_OK)
         envelope_encode_stored(&envelope, target);
     else
-        assert_true(envelope.disks == NULL && envelope.disk_count == 0);
+        assert_true(envelope.disks == NULL && envelope.disk_count == 0 && envelope.files == NULL);
     envelope_deinit(&envelope);
     return st;
 }
@@ -105,7 +110,7 @@ static void an_envelope_is_exactly_its_layout(void **state)
     (void)state;
     buffer_init(&bytes, BYTES_MAX);
     envelope_encode_stored(&envelope, &bytes);
-    assert_int_equal(bytes.size, 28 + 2 * DISK_STORED_SIZE + 40);
+    assert_int_equal(bytes.size, 30 + 4 * DISK_STORED_SIZE + 40);
     assert_strict(&bytes, envelope_again);
     buffer_deinit(&bytes);
 }
@@ -136,6 +141,8 @@ static void all_values_come_back(void **state)
     assert_true(back.time_us == -1);
     assert_int_equal(back.disk_count, 2);
     assert_memory_equal(back.disks, disks, sizeof(disks));
+    assert_int_equal(back.file_count, 2);
+    assert_memory_equal(back.files, files, sizeof(files));
     assert_memory_equal(&back.body, &envelope.body, sizeof(back.body));
     envelope_deinit(&back);
     buffer_deinit(&bytes);
@@ -177,11 +184,46 @@ static void values_that_cannot_be_are_refused(void **state)
     memset(&envelope.body.id, 0, ID_SIZE);
     assert_refused(&envelope);
     envelope = some_envelope();
+    files[1].size = (uint64_t)FILE_SIZE_MAX + 1;
+    assert_refused(&envelope);
+    envelope = some_envelope();
+    files[0].root.number = 0; /* of no bytes, but it has a root */
+    assert_refused(&envelope);
+    envelope = some_envelope();
     envelope.disk_count = 0;
+    envelope.file_count = 0;
     assert_refused(&envelope);
 }
 
-static void a_disk_too_many_is_refused(void **state)
+static void assert_taken(const struct envelope *envelope)
+{
+    struct buffer bytes;
+    struct buffer out;
+    struct error err = {0};
+
+    buffer_init(&bytes, BYTES_MAX);
+    buffer_init(&out, BYTES_MAX);
+    envelope_encode_stored(envelope, &bytes);
+    ASSERT_OK(envelope_again(buffer_slice(&bytes), &out, &err), &err);
+    assert_true(slice_equal(buffer_slice(&bytes), buffer_slice(&out)));
+    buffer_deinit(&bytes);
+    buffer_deinit(&out);
+}
+
+static void disks_alone_and_files_alone_are_fine(void **state)
+{
+    struct envelope envelope = some_envelope();
+
+    (void)state;
+    files[1].size = FILE_SIZE_MAX;
+    envelope.disk_count = 0;
+    assert_taken(&envelope);
+    envelope = some_envelope();
+    envelope.file_count = 0;
+    assert_taken(&envelope);
+}
+
+static void a_disk_or_file_too_many_is_refused(void **state)
 {
     struct envelope envelope = some_envelope();
     struct buffer bytes;
@@ -199,6 +241,12 @@ static void a_disk_too_many_is_refused(void **state)
     envelope_encode_stored(&envelope, &bytes);
     ASSERT_OK(envelope_again(buffer_slice(&bytes), &out, &err), &err);
     envelope.disk_count++;
+    assert_refused(&envelope);
+    envelope.disk_count = 1;
+    envelope.files = envelope.disks;
+    envelope.file_count = STATEMENT_FILES_MAX;
+    assert_taken(&envelope);
+    envelope.file_count++;
     assert_refused(&envelope);
     memory_free(envelope.disks);
     buffer_deinit(&bytes);
@@ -220,7 +268,7 @@ static void the_id_covers_all_but_the_numbers(void **state)
     ASSERT_OK(hash_key_new(slice_of(secret, sizeof(secret)), &key, &err), &err);
     ASSERT_OK(envelope_id(key, &envelope, &id, &err), &err);
     envelope_encode_plain(&envelope, &plain);
-    assert_int_equal(plain.size, 28 + 2 * 40 + 32);
+    assert_int_equal(plain.size, 30 + 4 * 40 + 32);
     ASSERT_OK(id_of(key, KIND_ENVELOPE, buffer_slice(&plain), &other, &err), &err);
     assert_true(id_equal(&id, &other));
     disks[0].root.number++;
@@ -282,7 +330,8 @@ int main(void)
         cmocka_unit_test(a_body_is_exactly_its_layout),
         cmocka_unit_test(all_values_come_back),
         cmocka_unit_test(values_that_cannot_be_are_refused),
-        cmocka_unit_test(a_disk_too_many_is_refused),
+        cmocka_unit_test(disks_alone_and_files_alone_are_fine),
+        cmocka_unit_test(a_disk_or_file_too_many_is_refused),
         cmocka_unit_test(the_id_covers_all_but_the_numbers),
         cmocka_unit_test(want_of_memory_is_said),
     };

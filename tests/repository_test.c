@@ -62,7 +62,7 @@ static enum status decode_with_crc(const char *body)
 }
 
 #define TITLE   "Tidemark repository\n"
-#define VERSION "version 0 build 2\n"
+#define VERSION "version 0 build 3\n"
 #define ID      "id 1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d\n"
 #define DOMAIN  "domain d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0\n"
 #define KEY     "key-check cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n"
@@ -117,7 +117,7 @@ static void another_build_is_refused_by_a_sentence_that_names_both(void **state)
     (void)state;
     ASSERT_STATUS(STATUS_UNSUPPORTED, repository_decode(buffer_slice(&text), &read, &err), &err);
     assert_non_null(strstr(err.text, "version 3, build 27"));
-    assert_non_null(strstr(err.text, "version 0, build 2"));
+    assert_non_null(strstr(err.text, "version 0, build 3"));
     buffer_deinit(&text);
     assert_int_equal(decode_with_crc(TITLE "version 0 build 1\n" ID DOMAIN KEY),
                      STATUS_UNSUPPORTED);

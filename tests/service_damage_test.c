@@ -115,7 +115,7 @@ static void replace_record(struct damaged *damaged, struct lie lie)
 
     buffer_init(&older, RECORD_SIZE_MAX);
     buffer_init(&newer, RECORD_SIZE_MAX);
-    ASSERT_OK(store_find(store, &id, 1, &number, &err), &err);
+    ASSERT_OK(store_find(store, store_default_domain(store), &id, 1, &number, &err), &err);
     ASSERT_OK(store_fetch(store, number, &older, &err), &err);
     ASSERT_OK(record_decode_header(buffer_slice(&older), &header, &err), &err);
     assert_int_equal(header.codec, CODEC_PLAIN);
@@ -124,8 +124,8 @@ static void replace_record(struct damaged *damaged, struct lie lie)
     if (lie.kind != 0)
         header.kind = lie.kind;
     if (lie.another_id)
-        ASSERT_OK(id_of(store_id_key(store), KIND_BLOCK, slice_of(bytes, sizeof(bytes)), &header.id,
-                        &err),
+        ASSERT_OK(id_of(store_default_domain(store)->id_key, KIND_BLOCK,
+                        slice_of(bytes, sizeof(bytes)), &header.id, &err),
                   &err);
     if (lie.plain_length != 0) {
         header.plain_length = lie.plain_length;
@@ -225,15 +225,15 @@ static struct ref store_forged(struct forged *forged)
         ASSERT_OK(body_decode(buffer_slice(&body), &parts, &err), &err);
         body.data[parts.signature.data - body.data] ^= 1;
     }
-    ASSERT_OK(store_put(store, KIND_BODY, buffer_slice(&body), buffer_slice(&body),
-                        &forged->content.envelope.body, &err),
+    ASSERT_OK(store_put(store, store_default_domain(store), KIND_BODY, buffer_slice(&body),
+                        buffer_slice(&body), &forged->content.envelope.body, &err),
               &err);
     envelope_encode_plain(&forged->content.envelope, &plain);
     envelope_encode_stored(&forged->content.envelope, &stored);
-    ASSERT_OK(store_put(store, KIND_ENVELOPE, buffer_slice(&plain), buffer_slice(&stored), &ref,
-                        &err),
+    ASSERT_OK(store_put(store, store_default_domain(store), KIND_ENVELOPE, buffer_slice(&plain),
+                        buffer_slice(&stored), &ref, &err),
               &err);
-    ASSERT_OK(store_commit(store, &task, &ref, &point, &err), &err);
+    ASSERT_OK(store_commit(store, store_default_domain(store), &task, &ref, &point, &err), &err);
     buffer_deinit(&stored);
     buffer_deinit(&plain);
     buffer_deinit(&body);
@@ -374,7 +374,9 @@ static void commit_nonsense(struct service_world *world, uint8_t task, struct id
                           slice_of_text("nonsense"), &record, &err),
               &err);
     ASSERT_OK(store_append(world->store, buffer_slice(&record), &ref.number, &err), &err);
-    ASSERT_OK(store_commit(world->store, &random_id, &ref, &point, &err), &err);
+    ASSERT_OK(store_commit(world->store, store_default_domain(world->store), &random_id, &ref,
+                           &point, &err),
+              &err);
     buffer_deinit(&record);
 }
 

@@ -463,7 +463,8 @@ struct id world_block_id(const struct service_world *world, const struct world_d
     struct slice bytes = world_disk_block(disk, block);
 
     if (!slice_is_zero(bytes))
-        ASSERT_OK(id_of(store_id_key(world->store), KIND_BLOCK, bytes, &id, &err), &err);
+        ASSERT_OK(id_of(store_default_domain(world->store)->id_key, KIND_BLOCK, bytes, &id, &err),
+                  &err);
     return id;
 }
 
@@ -486,7 +487,8 @@ static enum status read_node(void *context, uint8_t level, uint64_t index, const
                                err),
               err);
     nodes->read += NODE_PLAIN_SIZE;
-    ASSERT_OK(tree_node_id(store_id_key(nodes->world->store), &node, &id, err), err);
+    ASSERT_OK(tree_node_id(store_default_domain(nodes->world->store)->id_key, &node, &id, err),
+              err);
     assert_true(id_equal(&id, &ref->id));
     *ret_node = node;
     return STATUS_OK;
@@ -498,7 +500,7 @@ static enum status emit_node(void *context, const struct tree_node *node, struct
     struct nodes *nodes = context;
 
     *ret_ref = (struct ref){0};
-    return tree_node_id(store_id_key(nodes->world->store), node, &ret_ref->id, err);
+    return tree_node_id(store_default_domain(nodes->world->store)->id_key, node, &ret_ref->id, err);
 }
 
 static const struct tree_callbacks tree_callbacks = {.read = read_node, .emit = emit_node};
@@ -520,7 +522,7 @@ struct id world_disk_root(const struct service_world *world, const struct world_
             ASSERT_OK(tree_builder_put(builder, block, &ref, &err), &err);
     }
     ASSERT_OK(tree_builder_finish(builder, &root, &err), &err);
-    ASSERT_OK(disk_root_id(store_id_key(world->store), &root, &id, &err), &err);
+    ASSERT_OK(disk_root_id(store_default_domain(world->store)->id_key, &root, &id, &err), &err);
     tree_builder_free(builder);
     return id;
 }
@@ -702,7 +704,8 @@ static struct world_uploaded end_upload(struct uploading *self)
     struct error err = {0};
 
     ASSERT_OK(tree_builder_finish(self->builder, &root, &err), &err);
-    ASSERT_OK(disk_root_id(store_id_key(self->task->world->store), &root, &uploaded.root, &err),
+    ASSERT_OK(disk_root_id(store_default_domain(self->task->world->store)->id_key, &root,
+                           &uploaded.root, &err),
               &err);
     end.root = (ProtobufCBinaryData){.len = ID_SIZE, .data = uploaded.root.bytes};
     message.kind_case = TIDEMARK__V1__UPLOAD_REQUEST__KIND_END;

@@ -18,6 +18,7 @@ enum { BYTES_MAX = 512 * 1024, PEM_MAX = 16 * 1024 };
 /* --- what is stated in these tests --- */
 
 static struct statement_disk statement_disks[2];
+static struct statement_file statement_files[2];
 static struct tracking_disk tracking_disks[2];
 
 static struct statement some_statement(void)
@@ -30,6 +31,8 @@ static struct statement some_statement(void)
         .reason = "first",
         .disks = statement_disks,
         .disk_count = 2,
+        .files = statement_files,
+        .file_count = 2,
     };
 
     memset(&statement.repository, 1, sizeof(statement.repository));
@@ -44,6 +47,15 @@ static struct statement some_statement(void)
         memset(disk->identity, 5 + i, sizeof(disk->identity));
         memset(&disk->root, 7 + i, sizeof(disk->root));
         disk->size = 4096U + i;
+    }
+    memset(statement_files, 0, sizeof(statement_files));
+    for (uint8_t i = 0; i < 2; i++) {
+        struct statement_file *file = &statement_files[i];
+
+        memcpy(file->name, i == 0 ? "a.vmcx" : "a.vmrs", 7);
+        file->role = i == 0 ? FILE_VMCX : FILE_VMRS;
+        memset(&file->root, 9 + i, sizeof(file->root));
+        file->size = 77U * i;
     }
     return statement;
 }
@@ -90,7 +102,8 @@ static enum status statement_again(struct slice bytes, struct buffer *target, st
     if (st == STATUS_OK)
         statement_encode(&statement, target);
     else
-        assert_true(statement.disks == NULL && statement.disk_count == 0);
+        assert_true(statement.disks == NULL && statement.disk_count == 0 &&
+                    statement.files == NULL && statement.file_count == 0);
     statement_deinit(&statement);
     return st;
 }
@@ -289,6 +302,11 @@ static void all_values_come_back(void **state)
     assert_true(back.disks[1].size == 4097);
     assert_true(id_equal(&back.disks[1].root, &statement_disks[1].root));
     assert_memory_equal(back.disks[1].identity, statement_disks[1].identity, 16);
+    assert_int_equal(back.file_count, 2);
+    assert_string_equal(back.files[1].name, "a.vmrs");
+    assert_int_equal(back.files[0].role, FILE_VMCX);
+    assert_true(back.files[0].size == 0 && back.files[1].size == 77);
+    assert_true(id_equal(&back.files[1].root, &statement_files[1].root));
     statement_deinit(&back);
     statement_deinit(&back); /* zeroed is fine */
     buffer_deinit(&bytes);
@@ -309,6 +327,9 @@ static void only_the_reason_may_be_empty(void **state)
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
     statement = some_statement();
     statement_disks[1].name[0] = '\0';
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    statement = some_statement();
+    statement_files[1].name[0] = '\0';
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
 }
 
@@ -370,6 +391,17 @@ static void a_text_may_have_all_its_bytes_and_not_one_more(void **state)
     bytes.data[89] = 0;
     bytes.data[90] = 1;
     assert_refused(&codecs[0], buffer_slice(&bytes));
+
+    /* One more byte, and all that follows it as it was. */
+    struct slice whole = buffer_slice(&bytes);
+    struct buffer longer;
+
+    buffer_init(&longer, BYTES_MAX);
+    buffer_put(&longer, slice_of(whole.data, 91 + 255));
+    buffer_put_u8(&longer, 'h');
+    buffer_put(&longer, slice_of(whole.data + 91 + 255, whole.size - 91 - 255));
+    assert_refused(&codecs[0], buffer_slice(&longer));
+    buffer_deinit(&longer);
     buffer_deinit(&bytes);
 }
 
@@ -395,6 +427,84 @@ static void values_that_cannot_be_are_refused(void **state)
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
     memset(&tracking.point, 0, sizeof(tracking.point));
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded_tracking(&tracking, &err), &err);
+}
+
+static void names_of_files_stay_in_their_folder(void **state)
+{
+    static const char *const bad[] = {".", "..", "/", "a/b", "../a", "a\\b", "c:\\a"};
+    static const char *const good[] = {"...", ".a", "a..", "W\xc3\xa4scherei.vmcx", "a b"};
+    struct error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct statement statement = some_statement();
+
+        assert_true(text_format(statement_files[1].name, STATEMENT_NAME_SIZE, "%s", bad[i]));
+        ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    }
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct statement statement = some_statement();
+
+        assert_true(text_format(statement_files[1].name, STATEMENT_NAME_SIZE, "%s", good[i]));
+        ASSERT_OK(decode_encoded(&statement, &err), &err);
+    }
+}
+
+static void values_that_no_file_has_are_refused(void **state)
+{
+    struct statement statement = some_statement();
+    struct error err = {0};
+
+    (void)state;
+    for (unsigned i = 0; i <= UINT8_MAX; i++) {
+        statement_files[0].role = (enum file_role)i;
+        ASSERT_STATUS(i >= 1 && i <= 4 ? STATUS_OK : STATUS_CORRUPT,
+                      decode_encoded(&statement, &err), &err);
+    }
+    statement = some_statement();
+    statement_files[0].size = FILE_SIZE_MAX;
+    ASSERT_OK(decode_encoded(&statement, &err), &err);
+    statement_files[0].size++;
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    statement = some_statement();
+    memset(&statement_files[0].root, 0, ID_SIZE); /* even one of no bytes has a root */
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    statement = some_statement();
+    memcpy(statement_files[1].name, statement_files[0].name, STATEMENT_NAME_SIZE);
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+}
+
+static void disks_alone_and_files_alone_are_fine_and_neither_is_not(void **state)
+{
+    struct statement statement = some_statement();
+    struct error err = {0};
+
+    (void)state;
+    statement.disk_count = 0;
+    ASSERT_OK(decode_encoded(&statement, &err), &err);
+    statement.file_count = 0;
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    statement.disk_count = 2;
+    ASSERT_OK(decode_encoded(&statement, &err), &err);
+}
+
+static void a_file_too_many_is_refused(void **state)
+{
+    struct statement statement = some_statement();
+    struct error err = {0};
+
+    (void)state;
+    statement.files = memory_new((size_t)STATEMENT_FILES_MAX + 1, sizeof(*statement.files));
+    assert_non_null(statement.files);
+    for (size_t i = 0; i <= STATEMENT_FILES_MAX; i++) {
+        statement.files[i] = statement_files[1];
+        assert_true(text_format(statement.files[i].name, STATEMENT_NAME_SIZE, "%zu", i));
+    }
+    statement.file_count = STATEMENT_FILES_MAX;
+    ASSERT_OK(decode_encoded(&statement, &err), &err);
+    statement.file_count++;
+    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    memory_free(statement.files);
 }
 
 static void two_disks_of_one_identity_are_refused(void **state)
@@ -430,6 +540,14 @@ static void the_largest_of_both_fit_and_one_disk_more_does_not(void **state)
         statement.disks[i].identity[0] = tracking.disks[i].identity[0] = (uint8_t)(i & 0xff);
         statement.disks[i].identity[1] = tracking.disks[i].identity[1] = (uint8_t)(i >> 8);
     }
+    statement.files = memory_new(STATEMENT_FILES_MAX, sizeof(*statement.files));
+    assert_non_null(statement.files);
+    for (unsigned i = 0; i < STATEMENT_FILES_MAX; i++) {
+        statement.files[i] = statement_files[1];
+        memset(statement.files[i].name, 'f', STATEMENT_NAME_SIZE - 1);
+        statement.files[i].name[i] = 'x';
+    }
+    statement.file_count = STATEMENT_FILES_MAX;
     memset(statement.host, 'h', STATEMENT_NAME_SIZE - 1);
     memset(statement.vm_name, 'v', STATEMENT_NAME_SIZE - 1);
     memset(statement.reason, 'r', STATEMENT_REASON_SIZE - 1);
@@ -439,10 +557,10 @@ static void the_largest_of_both_fit_and_one_disk_more_does_not(void **state)
     statement.disk_count = tracking.disk_count = STATEMENT_DISKS_MAX + 1;
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded_tracking(&tracking, &err), &err);
-    statement.disk_count = tracking.disk_count = 0;
-    ASSERT_STATUS(STATUS_CORRUPT, decode_encoded(&statement, &err), &err);
+    tracking.disk_count = 0;
     ASSERT_STATUS(STATUS_CORRUPT, decode_encoded_tracking(&tracking, &err), &err);
     memory_free(statement.disks);
+    memory_free(statement.files);
     memory_free(tracking.disks);
 }
 
@@ -485,7 +603,7 @@ static void want_of_memory_is_said(void **state)
         codecs[i].encode(&attempt.bytes[i]);
     }
     faults_install(attempt.faults);
-    assert_int_equal(fail_each(attempt.faults, FAULT_ALLOC, one_attempt, &attempt), 2);
+    assert_int_equal(fail_each(attempt.faults, FAULT_ALLOC, one_attempt, &attempt), 3);
     faults_install(NULL);
     faults_free(attempt.faults);
     buffer_deinit(&attempt.bytes[0]);
@@ -658,6 +776,10 @@ int main(void)
         cmocka_unit_test(what_is_no_text_is_refused),
         cmocka_unit_test(a_text_may_have_all_its_bytes_and_not_one_more),
         cmocka_unit_test(values_that_cannot_be_are_refused),
+        cmocka_unit_test(names_of_files_stay_in_their_folder),
+        cmocka_unit_test(values_that_no_file_has_are_refused),
+        cmocka_unit_test(disks_alone_and_files_alone_are_fine_and_neither_is_not),
+        cmocka_unit_test(a_file_too_many_is_refused),
         cmocka_unit_test(two_disks_of_one_identity_are_refused),
         cmocka_unit_test(the_largest_of_both_fit_and_one_disk_more_does_not),
         cmocka_unit_test(consistency_has_words),

@@ -15,7 +15,8 @@
 enum {
     PACK_SIZE = 3000, /* some records: packs are sealed on the way */
     POINTS = 8,
-    NEVER = 7, /* the point that is uploaded and never committed */
+    PARTIAL = 6, /* the point that is uploaded in parts */
+    NEVER = 7,   /* the point that is uploaded and never committed */
     LATER = 50,
     MOMENTS_MAX = 64,
 };
@@ -26,6 +27,9 @@ struct moment {
     size_t applies;        /* of the index */
     uint64_t last_number;  /* that was given out */
     bool promised[POINTS]; /* committed */
+    bool trashed;          /* the first one */
+    bool purged;
+    unsigned partial; /* blocks of the PARTIAL point's disk that a partial tree holds at least */
 };
 
 struct story {
@@ -89,6 +93,8 @@ static void commit(struct story *story, unsigned index, const char *fault, unsig
     const struct world_point *parent = index == 0 ? NULL : &story->points[index - 1];
     struct error err = {0};
 
+    if (parent != NULL && !random_id_equal(&parent->domain, &point->domain))
+        parent = NULL;
     if (n > 0)
         faults_arm_point(story->faults, fault, n, FAULT_FAIL);
     enum status st = world_point_commit(story->store, point, parent, &err);
@@ -175,6 +181,32 @@ static void check_points(struct story *story, struct store *store, const struct 
     }
 }
 
+/* What became of the first point, and of the upload in parts. */
+static void check_rest(struct story *story, struct store *store, const struct moment *moment,
+                       const char *state)
+{
+    const struct store_point *first = world_point_of(store, &story->points[0].task);
+    size_t count = 0;
+    const struct store_partial *partials = store_partials(store, &count);
+    struct error err = {0};
+
+    if (moment->trashed && (first == NULL || !first->trashed))
+        fail_msg("%s: the first point is not in the trash", state);
+    if (moment->purged && first != NULL)
+        fail_msg("%s: the first point was purged and shows", state);
+    if (moment->partial > 0 && (count == 0 || partials[0].blocks < moment->partial))
+        fail_msg("%s: the partial tree of %u blocks is not there", state, moment->partial);
+    for (size_t i = 0; i < count; i++) {
+        struct world_disk disk = story->points[PARTIAL].disk;
+
+        for (uint64_t block = partials[i].blocks; block < WORLD_BLOCKS; block++)
+            disk.blocks[block] = 0;
+        if (world_disk_check(store, store_default_domain(store), &partials[i].root, &disk, &err) !=
+            STATUS_OK)
+            fail_msg("%s: the partial tree: %s", state, err.text);
+    }
+}
+
 /* The store takes another point, on top of whatever there is, under new numbers. */
 static void go_on(struct story *story, struct store *store, const struct moment *moment,
                   const char *state)
@@ -203,8 +235,10 @@ static void check_opened(struct story *story, const struct moment *moment,
     if (store_world_open(world, &store, &err) != STATUS_OK)
         fail_msg("%s: open: %s", state, err.text);
     check_points(story, store, moment, state);
+    check_rest(story, store, moment, state);
     go_on(story, store, moment, state);
     check_points(story, store, moment, state);
+    check_rest(story, store, moment, state);
     store_close(store);
 }
 
@@ -341,7 +375,7 @@ static void tell_of_failures(struct story *story)
     crash(story); /* what that sync left in the cache is read, and is not durable */
     open_store(story);
     commit(story, 4, NULL, 0);
-    commit(story, 5, "fs.write", 2);
+    commit(story, 5, "fs.write", 3); /* a pack's, behind those of the log and of its head */
     commit(story, 5, NULL, 0);
     crash(story);
     story->world.options.pack_size = PACK_SIZE;
@@ -368,6 +402,108 @@ static void failed_syncs_lose_nothing_that_was_committed(void **state)
     tell_of_failures(story);
     story->share = test_is_long() ? 0 : 3;
     explore(story, *(const bool *)*state ? "failed syncs, forgotten" : "failed syncs", 8, seed);
+    deinit_story(story);
+    memory_free(story);
+}
+
+/* Blocks from FROM to below TO of the PARTIAL point into a tree that is grown from PARENT (NULL: none), which is saved. */
+static struct ref save_part(struct story *story, const struct ref *parent, unsigned from,
+                            unsigned to)
+{
+    const struct world_point *point = &story->points[PARTIAL];
+    const struct store_domain *domain = store_default_domain(story->store);
+    struct store_partial partial = {.task = point->task,
+                                    .disk = {1},
+                                    .domain = domain->id,
+                                    .blocks = to};
+    struct disk_tree *tree = NULL;
+    struct error err = {0};
+
+    ASSERT_OK(world_tree_new(story->store, domain, parent == NULL ? NULL : &parent->id, &tree,
+                             &err),
+              &err);
+    ASSERT_OK(world_put_blocks(story->store, domain, tree, &point->disk, NULL, from, to, &err),
+              &err);
+    ASSERT_OK(disk_tree_save(tree, &partial.root, &err), &err);
+    disk_tree_free(tree);
+    ASSERT_OK(store_save_partial(story->store, &partial, &err), &err);
+    note_number(story, partial.root.number);
+    story->now.partial = to;
+    mark(story);
+    return partial.root;
+}
+
+static void tell_of_parts(struct story *story)
+{
+    struct world_point *point = &story->points[PARTIAL];
+    struct store_point shown;
+    struct error err = {0};
+    struct ref root = save_part(story, NULL, 0, 90);
+
+    crash(story);
+    open_store(story);
+    root = save_part(story, &root, 90, 150);
+    crash(story);
+    open_store(story);
+    root = save_part(story, &root, 150, WORLD_BLOCKS);
+    story->now.partial = 0; /* its point takes its place */
+    mark(story);
+    point->root = root;
+    ASSERT_OK(world_put_envelope(story->store, point, &err), &err);
+    ASSERT_OK(store_commit(story->store, store_default_domain(story->store), &point->task,
+                           &point->envelope, &shown, &err),
+              &err);
+    note_number(story, point->envelope.number);
+    story->now.promised[PARTIAL] = true;
+    mark(story);
+}
+
+static void tell_of_the_trash(struct story *story)
+{
+    const struct random_id *task = &story->points[0].task;
+    struct error err = {0};
+
+    ASSERT_OK(store_trash(story->store, task, 9, 1, &err), &err);
+    story->now.trashed = true;
+    mark(story);
+    crash(story);
+    open_store(story);
+    story->now.trashed = false;
+    story->now.promised[0] = false;
+    mark(story);
+    ASSERT_OK(store_purge(story->store, task, &err), &err);
+    story->now.purged = true;
+    mark(story);
+}
+
+/* And summaries on the way. */
+static void parts_files_domains_and_the_trash_survive_a_power_cut(void **state)
+{
+    uint64_t seed = test_seed("store_cut: parts");
+    struct story *story = memory_new(1, sizeof(*story));
+    const struct store_domain *domain = NULL;
+    struct error err = {0};
+
+    (void)state;
+    assert_non_null(story);
+    begin(story, seed);
+    story->world.options.summary_every = 4;
+    story->points[0].file = 5000;
+    story->points[2].file = 5000; /* the same in another domain */
+    open_store(story);
+    commit(story, 0, NULL, 0);
+    ASSERT_OK(store_add_domain(story->store, "second", &domain, &err), &err);
+    story->points[1].domain = domain->id;
+    story->points[2].domain = domain->id;
+    commit(story, 1, NULL, 0);
+    tell_of_the_trash(story);
+    commit(story, 2, NULL, 0);
+    tell_of_parts(story);
+    store_close(story->store);
+    mark(story);
+    story->share = test_is_long() ? 0 : 2;
+    story->deep = 2;
+    explore(story, "parts", 8, seed);
     deinit_story(story);
     memory_free(story);
 }
@@ -415,6 +551,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repository_is_made_whole_or_not_at_all),
         cmocka_unit_test(what_was_committed_survives_a_power_cut),
+        cmocka_unit_test(parts_files_domains_and_the_trash_survive_a_power_cut),
         cmocka_unit_test_prestate(failed_syncs_lose_nothing_that_was_committed, &keeps),
         cmocka_unit_test_prestate(failed_syncs_lose_nothing_that_was_committed, &forgets),
     };

@@ -110,10 +110,14 @@ static void the_same_task_again_writes_nothing(void **state)
     struct error err = {0};
 
     ASSERT_OK(world_point_upload(store, &point, NULL, &err), &err);
-    ASSERT_OK(store_commit(store, &point.task, &point.envelope, &first, &err), &err);
+    ASSERT_OK(store_commit(store, store_default_domain(store), &point.task, &point.envelope, &first,
+                           &err),
+              &err);
     struct store_head head = store_head(store);
 
-    ASSERT_OK(store_commit(store, &point.task, &point.envelope, &again, &err), &err);
+    ASSERT_OK(store_commit(store, store_default_domain(store), &point.task, &point.envelope, &again,
+                           &err),
+              &err);
     assert_int_equal(first.sequence, again.sequence);
     assert_int_equal(head.sequence, first.sequence);
     assert_int_equal(store_head(store).sequence, head.sequence);
@@ -152,7 +156,7 @@ static void records_of_strangers_are_refused(void **state)
                           &record, &err),
               &err);
     ASSERT_STATUS(STATUS_INVALID, store_append(store, buffer_slice(&record), &number, &err), &err);
-    assert_non_null(strstr(err.text, "another domain"));
+    assert_non_null(strstr(err.text, "of a deduplication domain that this repository has not"));
     buffer_clear(&record);
     what.domain = store_repository(store)->domain;
     what.number++;
@@ -312,7 +316,10 @@ static void a_short_write_leaves_a_pack_that_is_sealed_all_the_same(void **state
     ASSERT_OK(random_bytes(&random.source, noise, sizeof(noise), &err), &err);
     ASSERT_OK(world_point_commit(store, &point, NULL, &err), &err);
     faults_arm_point(env->faults, "fs.write", 1, FAULT_SHORT);
-    ASSERT_STATUS(STATUS_EXHAUSTED, store_put(store, KIND_BLOCK, bytes, bytes, &ref, &err), &err);
+    ASSERT_STATUS(STATUS_EXHAUSTED,
+                  store_put(store, store_default_domain(store), KIND_BLOCK, bytes, bytes, &ref,
+                            &err),
+                  &err);
     faults_arm(env->faults, 0, 0);
     store_close(store);
     assert_all_sealed(env);
@@ -342,9 +349,12 @@ static void a_failed_sync_voids_what_was_fresh_and_says_so(void **state)
     faults_arm(env->faults, 0, 0);
     assert_non_null(strstr(err.text, "is void, store it again"));
     assert_int_not_equal(store_generation(store), generation);
-    ASSERT_OK(store_find(store, &second.root.id, 1, &number, &err), &err);
+    ASSERT_OK(store_find(store, store_default_domain(store), &second.root.id, 1, &number, &err),
+              &err);
     assert_int_equal(number, 0);
-    ASSERT_STATUS(STATUS_ABORTED, store_commit(store, &second.task, &second.envelope, &shown, &err),
+    ASSERT_STATUS(STATUS_ABORTED,
+                  store_commit(store, store_default_domain(store), &second.task, &second.envelope,
+                               &shown, &err),
                   &err);
     assert_false(world_shows(store, &second.task));
     ASSERT_OK(world_point_check(store, &first, &err), &err);
@@ -366,9 +376,10 @@ static void a_tree_begun_before_a_failed_sync_is_refused(void **state)
     struct disk_root root;
     struct error err = {0};
 
-    ASSERT_OK(disk_tree_new(store, &geometry, NULL, &tree, &err), &err);
-    ASSERT_OK(store_put(store, KIND_BLOCK, slice_of_text("block"), slice_of_text("block"), &ref,
-                        &err),
+    ASSERT_OK(disk_tree_new(store, store_default_domain(store), &geometry, NULL, &tree, &err),
+              &err);
+    ASSERT_OK(store_put(store, store_default_domain(store), KIND_BLOCK, slice_of_text("block"),
+                        slice_of_text("block"), &ref, &err),
               &err);
     faults_arm_point(env->faults, "fs.sync", 1, FAULT_FAIL);
     ASSERT_STATUS(STATUS_ABORTED, store_sync(store, &err), &err);
@@ -410,9 +421,11 @@ static void an_append_syncs_by_itself_when_too_much_waits(void **state)
         struct ref ref = {0};
         uint64_t number = 0;
 
-        ASSERT_OK(store_put(store, KIND_BLOCK, bytes, bytes, &ref, &err), &err);
+        ASSERT_OK(store_put(store, store_default_domain(store), KIND_BLOCK, bytes, bytes, &ref,
+                            &err),
+                  &err);
         assert_int_equal(index_memory_count(env->world.index), (i - 1) / FRESH_MAX * FRESH_MAX);
-        ASSERT_OK(store_find(store, &ref.id, 1, &number, &err), &err);
+        ASSERT_OK(store_find(store, store_default_domain(store), &ref.id, 1, &number, &err), &err);
         assert_int_equal(number, ref.number);
     }
     store_close(store);
@@ -436,19 +449,21 @@ static void a_sync_by_itself_that_fails_voids_what_was_fresh(void **state)
     for (unsigned i = 1; i <= FRESH_MAX; i++) {
         struct slice bytes = slice_of(&i, sizeof(i));
 
-        ASSERT_OK(store_put(store, KIND_BLOCK, bytes, bytes, i == 1 ? &first : &ref, &err), &err);
+        ASSERT_OK(store_put(store, store_default_domain(store), KIND_BLOCK, bytes, bytes,
+                            i == 1 ? &first : &ref, &err),
+                  &err);
     }
     faults_arm_point(env->faults, "fs.sync", 1, FAULT_FAIL);
     ASSERT_STATUS(STATUS_ABORTED,
-                  store_put(store, KIND_BLOCK, slice_of_text("more"), slice_of_text("more"), &ref,
-                            &err),
+                  store_put(store, store_default_domain(store), KIND_BLOCK, slice_of_text("more"),
+                            slice_of_text("more"), &ref, &err),
                   &err);
     faults_arm(env->faults, 0, 0);
     assert_int_not_equal(store_generation(store), generation);
-    ASSERT_OK(store_find(store, &first.id, 1, &number, &err), &err);
+    ASSERT_OK(store_find(store, store_default_domain(store), &first.id, 1, &number, &err), &err);
     assert_int_equal(number, 0);
-    ASSERT_OK(store_put(store, KIND_BLOCK, slice_of_text("more"), slice_of_text("more"), &ref,
-                        &err),
+    ASSERT_OK(store_put(store, store_default_domain(store), KIND_BLOCK, slice_of_text("more"),
+                        slice_of_text("more"), &ref, &err),
               &err);
     store_close(store);
 }

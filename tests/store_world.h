@@ -58,10 +58,36 @@ struct world_disk {
 
 struct world_point {
     struct random_id task;
+    struct random_id domain; /* zeros: the default one */
     struct world_disk disk;
+    uint16_t file; /* the first content of a file of two blocks and a short one; 0: there is none */
     struct ref root;
+    struct ref file_root;
     struct ref envelope;
 };
+
+/* The domain of POINT; NULL: STORE does not know it. */
+const struct store_domain *world_domain(const struct store *store, const struct world_point *point);
+
+/* A tree of the disk, grown from the one with PARENT's root (NULL: all holes). */
+NODISCARD enum status world_tree_new(struct store *store, const struct store_domain *domain,
+                                     const struct id *parent, struct disk_tree **ret_tree,
+                                     struct error *err);
+
+/* Stores the blocks from FROM to below TO that are others than PARENT's (NULL: holes) and puts them into TREE. */
+NODISCARD enum status world_put_blocks(struct store *store, const struct store_domain *domain,
+                                       struct disk_tree *tree, const struct world_disk *disk,
+                                       const struct world_disk *parent, unsigned from, unsigned to,
+                                       struct error *err);
+
+/* Stores file, body and envelope of POINT, whose root is known. */
+NODISCARD enum status world_put_envelope(struct store *store, struct world_point *point,
+                                         struct error *err);
+
+/* Is the disk of ROOT what DISK says, byte for byte? STATUS_CORRUPT: it is not. */
+NODISCARD enum status world_disk_check(struct store *store, const struct store_domain *domain,
+                                       const struct ref *root, const struct world_disk *disk,
+                                       struct error *err);
 
 /* The task with the number NUMBER. */
 struct random_id world_task(unsigned number);
@@ -77,6 +103,9 @@ NODISCARD enum status world_point_commit(struct store *store, struct world_point
 /* Reads all of POINT back by its envelope. STATUS_CORRUPT: it is not what was stored. */
 NODISCARD enum status world_point_check(struct store *store, const struct world_point *point,
                                         struct error *err);
+
+/* The point of TASK; NULL: none. */
+const struct store_point *world_point_of(const struct store *store, const struct random_id *task);
 
 /* Does the store show a point of TASK? */
 bool world_shows(const struct store *store, const struct random_id *task);

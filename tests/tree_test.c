@@ -667,6 +667,53 @@ static void random_changes_give_the_root_of_what_they_leave(void **state)
         one_round(&random);
 }
 
+/* A builder that is asked for the tree so far after every change: that is the tree of the changes so far, and the last one is
+ * no other than without asking. */
+static void saved_round(struct random_seeded *random)
+{
+    struct world *world = world_new();
+    struct model model = model_new(draw_blocks(random));
+    struct change changes[CHANGES_MAX];
+    struct tree_builder *builder = NULL;
+    struct disk_root saved = {0};
+    struct error err = {0};
+
+    draw_model(random, &model, 12);
+    struct disk_root parent = build_whole(world, &model);
+    size_t count = draw_changes(random, &model, changes);
+    struct disk_root expected = build(world, &model.geometry, &parent, changes, count);
+
+    ASSERT_OK(tree_builder_new(&model.geometry, &parent, &callbacks, world, &builder, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        forget_calls(world); /* what was saved is given out again when it changes */
+        ASSERT_OK(give(builder, &changes[i], &err), &err);
+        model_change(&model, &changes[i], 1);
+        forget_calls(world);
+        ASSERT_OK(tree_builder_save(builder, &saved, &err), &err);
+        struct disk_root so_far = model_root(world, &model);
+
+        assert_int_equal(world->read_count, 0);
+        assert_same_root(&saved, &so_far);
+        assert_walk(world, &saved, &model);
+    }
+    forget_calls(world);
+    ASSERT_OK(tree_builder_finish(builder, &saved, &err), &err);
+    assert_same_root(&saved, &expected);
+    tree_builder_free(builder);
+    model_free(&model);
+    world_free(world);
+}
+
+static void a_tree_saved_after_every_change_is_the_tree_so_far(void **state)
+{
+    struct random_seeded random = random_seeded_of(test_seed("saved tree"));
+    int rounds = test_is_long() ? 10000 : 500;
+
+    (void)state;
+    for (int i = 0; i < rounds; i++)
+        saved_round(&random);
+}
+
 /* A disk of three levels, every block of it in use. */
 static struct model dense_model(void)
 {
@@ -808,6 +855,69 @@ static void a_disk_of_one_block_has_no_nodes(void **state)
     world_free(world);
 }
 
+static void assert_refused(struct world *world, const struct disk_root *geometry,
+                           const struct disk_root *parent, const struct change *changes,
+                           size_t count)
+{
+    struct disk_root root = {.size = 1};
+    struct error err = {0};
+
+    ASSERT_STATUS(STATUS_INVALID, try_build(world, geometry, parent, changes, count, &root, &err),
+                  &err);
+    assert_true(err.text[0] != '\0');
+    assert_true(root.size == 1);
+}
+
+/* Any length of bytes, and no sectors. */
+static void a_file_is_built_and_walked_as_a_disk_is(void **state)
+{
+    static const uint64_t sizes[] = {1,         BLOCK - 1,          BLOCK,
+                                     BLOCK + 1, 129 * BLOCK - 4000, FILE_SIZE_MAX};
+    struct world *world = world_new();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint64_t blocks = disk_root_blocks(sizes[i], BLOCK);
+        struct model model = model_new(blocks);
+        struct change last = put(blocks - 1, 5);
+
+        model.geometry.size = sizes[i];
+        model.geometry.logical_sector = 0;
+        model.geometry.physical_sector = 0;
+
+        struct disk_root root = build(world, &model.geometry, NULL, &last, 1);
+        struct error err = {0};
+
+        ASSERT_OK(file_root_check(&root, &err), &err);
+        model_append(&model, blocks - 1, last.ref);
+        assert_walk(world, &root, &model);
+        model_free(&model);
+    }
+    world_free(world);
+}
+
+static void a_file_of_no_bytes_has_a_hole_for_a_top(void **state)
+{
+    struct world *world = world_new();
+    struct model model = model_new(1);
+    struct change first = put(0, 7);
+
+    (void)state;
+    model.geometry.size = 0;
+    model.geometry.logical_sector = 0;
+    model.geometry.physical_sector = 0;
+
+    struct disk_root root = build(world, &model.geometry, NULL, NULL, 0);
+
+    assert_true(id_is_hole(&root.top.id) && root.top.number == 0);
+    assert_int_equal(root.height, 0);
+    assert_walk(world, &root, &model);
+    assert_int_equal(world->read_count + world->emit_count, 0);
+    assert_refused(world, &model.geometry, NULL, &first, 1); /* it has no block 0 */
+    model_free(&model);
+    world_free(world);
+}
+
 static void holes_over_the_whole_disk_cost_nothing(void **state)
 {
     const uint64_t sizes[] = {1, 2, 128, 129, 16385, BLOCKS_MAX};
@@ -930,19 +1040,6 @@ static void numbers_stay_where_the_ids_stay(void **state)
 }
 
 /* --- what is refused --- */
-
-static void assert_refused(struct world *world, const struct disk_root *geometry,
-                           const struct disk_root *parent, const struct change *changes,
-                           size_t count)
-{
-    struct disk_root root = {.size = 1};
-    struct error err = {0};
-
-    ASSERT_STATUS(STATUS_INVALID, try_build(world, geometry, parent, changes, count, &root, &err),
-                  &err);
-    assert_true(err.text[0] != '\0');
-    assert_true(root.size == 1);
-}
 
 static void changes_out_of_order_or_off_the_disk_are_refused(void **state)
 {
@@ -1357,12 +1454,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_changes_give_the_root_of_what_they_leave),
+        cmocka_unit_test(a_tree_saved_after_every_change_is_the_tree_so_far),
         cmocka_unit_test(a_full_disk_is_built_changed_and_walked),
         cmocka_unit_test(the_same_content_again_costs_no_node),
         cmocka_unit_test(nothing_named_leaves_the_parent_unread),
         cmocka_unit_test(any_other_id_gives_another_root),
         cmocka_unit_test(the_same_blocks_elsewhere_give_another_root),
         cmocka_unit_test(a_disk_of_one_block_has_no_nodes),
+        cmocka_unit_test(a_file_is_built_and_walked_as_a_disk_is),
+        cmocka_unit_test(a_file_of_no_bytes_has_a_hole_for_a_top),
         cmocka_unit_test(holes_over_the_whole_disk_cost_nothing),
         cmocka_unit_test(holes_over_64_tib_cost_their_two_edges),
         cmocka_unit_test(a_node_of_holes_is_not_given_out),

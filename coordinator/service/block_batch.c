@@ -57,8 +57,8 @@ static enum status seal_block(struct block_batch *batch, struct block_batch_bloc
                                       block->length, err);
 
     if (st == STATUS_OK)
-        st =
-            id_of(store_id_key(store), KIND_BLOCK, slice_of(batch->plain, block->length), &id, err);
+        st = id_of(store_default_domain(store)->id_key, KIND_BLOCK,
+                   slice_of(batch->plain, block->length), &id, err);
     if (st == STATUS_OK && !id_equal(&id, &block->id))
         st = error_set(err, STATUS_CORRUPT, "what was sent has another id than was offered");
     if (st == STATUS_OK)

@@ -71,9 +71,10 @@ static enum status check_disk(const struct commit *commit, struct error *err)
 {
     const struct statement *statement = &commit->statement;
 
-    if (statement->disk_count != 1)
-        return error_set(err, STATUS_INVALID, "a plain disk's statement has one disk, not %u",
-                         (unsigned)statement->disk_count);
+    if (statement->disk_count != 1 || statement->file_count != 0)
+        return error_set(err, STATUS_INVALID,
+                         "a plain disk's statement has one disk and no files, not %u and %u",
+                         (unsigned)statement->disk_count, (unsigned)statement->file_count);
     if (statement->disks[0].size != commit->size)
         return error_set(err, STATUS_INVALID,
                          "the statement's disk has %" PRIu64 " bytes, uploaded were %" PRIu64,
@@ -132,7 +133,8 @@ static enum status put_body(struct commit *commit, struct store *store, struct r
     body_encode(&commit->signed_statement, &body);
     st = buffer_check(&body, "a manifest's body", err);
     if (st == STATUS_OK)
-        st = store_put(store, KIND_BODY, buffer_slice(&body), buffer_slice(&body), ret_body, err);
+        st = store_put(store, store_default_domain(store), KIND_BODY, buffer_slice(&body),
+                       buffer_slice(&body), ret_body, err);
     buffer_deinit(&body);
     return st;
 }
@@ -158,8 +160,8 @@ static enum status put_envelope(struct commit *commit, struct store *store, cons
     if (st == STATUS_OK)
         st = buffer_check(&stored, "an envelope", err);
     if (st == STATUS_OK)
-        st = store_put(store, KIND_ENVELOPE, buffer_slice(&plain), buffer_slice(&stored),
-                       ret_envelope, err);
+        st = store_put(store, store_default_domain(store), KIND_ENVELOPE, buffer_slice(&plain),
+                       buffer_slice(&stored), ret_envelope, err);
     buffer_deinit(&stored);
     buffer_deinit(&plain);
     return st;
@@ -182,7 +184,8 @@ static void run_store(struct job *job)
     if (st == STATUS_OK)
         st = fault_point("service.before_commit", &job->err);
     if (st == STATUS_OK)
-        st = store_commit(store, &commit->task, &envelope, &point, &job->err);
+        st = store_commit(store, store_default_domain(store), &commit->task, &envelope, &point,
+                          &job->err);
     if (st == STATUS_OK)
         st = fault_point("service.after_commit", &job->err);
     if (st == STATUS_OK) {

@@ -1,33 +1,30 @@
 #include "coordinator/service/disk_reader.h"
 
-#include <inttypes.h>
-
 #include "base/memory.h"
-#include "coordinator/service/store_error.h"
+#include "format/record.h"
 
 enum status disk_reader_open(struct disk_reader *reader, const struct disk_root *root,
                              struct error *err)
 {
+    struct store *store = reader->exchange->context->store;
+
     disk_reader_close(reader);
     reader->root = *root;
-    reader->end_seen = false;
-    return disk_walk_new(reader->exchange->context->store, root, &reader->walk, err);
+    return block_reader_new(store, store_default_domain(store), root, &reader->blocks, err);
 }
 
 void disk_reader_close(struct disk_reader *reader)
 {
-    disk_walk_free(reader->walk);
-    reader->walk = NULL;
+    block_reader_free(reader->blocks);
+    reader->blocks = NULL;
 }
 
 static void free_batch(struct disk_batch *batch)
 {
     if (batch == NULL)
         return;
-    for (size_t i = 0; i < DISK_BATCH_BLOCKS; i++) {
-        buffer_deinit(&batch->blocks[i].record);
+    for (size_t i = 0; i < DISK_BATCH_BLOCKS; i++)
         buffer_deinit(&batch->blocks[i].packed);
-    }
     codec_context_free(batch->codec);
     memory_free(batch->plain);
     memory_free(batch);
@@ -37,6 +34,8 @@ void disk_reader_deinit(struct disk_reader *reader)
 {
     for (size_t i = 0; i < DISK_READER_BATCHES; i++)
         free_batch(reader->batches[i]);
+    for (size_t i = 0; i < DISK_READER_WINDOWS; i++)
+        block_window_free(reader->windows[i].blocks);
 }
 
 static enum status new_batch(struct disk_reader *reader, struct disk_batch **ret_batch,
@@ -48,10 +47,8 @@ static enum status new_batch(struct disk_reader *reader, struct disk_batch **ret
     if (batch == NULL)
         return error_set_no_memory(err, sizeof(*batch), "blocks to read");
     batch->reader = reader;
-    for (size_t i = 0; i < DISK_BATCH_BLOCKS; i++) {
-        buffer_init(&batch->blocks[i].record, RECORD_SIZE_MAX);
+    for (size_t i = 0; i < DISK_BATCH_BLOCKS; i++)
         buffer_init(&batch->blocks[i].packed, RECORD_STORED_MAX);
-    }
     batch->plain = memory_new(1, BLOCK_SIZE_MAX);
     if (batch->plain == NULL)
         st = error_set_no_memory(err, BLOCK_SIZE_MAX, "a block to read");
@@ -67,93 +64,39 @@ static enum status new_batch(struct disk_reader *reader, struct disk_batch **ret
 
 /* ---- On the store's thread ------------------------------------------------------------------- */
 
-/* The next block, or range that cannot be read, into BLOCK. */
-static enum status next_block(struct disk_reader *reader, struct disk_block *block, bool *ret_end,
-                              struct error *err)
-{
-    struct store *store = reader->exchange->context->store;
-    enum status st = STATUS_OK;
-
-    block->count = 0;
-    block->stored = 0;
-    block->err = (struct error){0};
-    st = disk_walk_next(reader->walk, &block->block, &block->count, &block->ref, ret_end,
-                        &block->err);
-    if (st == STATUS_OK && !*ret_end) {
-        st = store_fetch(store, block->ref.number, &block->record, &block->err);
-        block->stored = st == STATUS_OK ? block->record.size : 0;
-        block->count = 1;
-    }
-    block->status = st;
-    if (st != STATUS_OK && (!store_error_is_damage(st) || block->count == 0)) {
-        *err = block->err;
-        return st;
-    }
-    return STATUS_OK;
-}
-
 static void run_fill(struct job *job)
 {
-    struct disk_batch *batch = (struct disk_batch *)job; /* its first member */
-    struct disk_reader *reader = batch->reader;
-    uint64_t plain = 0;
+    struct disk_window *window = (struct disk_window *)job; /* its first member */
 
-    batch->count = 0;
-    batch->end = false;
-    while (batch->count < DISK_BATCH_BLOCKS &&
-           plain + reader->root.block_size <= DISK_BATCH_PLAIN_MAX) {
-        job->status = next_block(reader, &batch->blocks[batch->count], &batch->end, &job->err);
-        if (job->status != STATUS_OK || batch->end)
-            return;
-        plain += reader->root.block_size;
-        batch->count++;
-    }
+    job->status = block_reader_fill(window->reader->blocks, window->blocks, &job->err);
 }
 
 /* ---- On workers ------------------------------------------------------------------------------ */
 
-static enum status prove_block(struct disk_batch *batch, struct disk_block *block,
-                               struct error *err)
+static void prove_block(struct disk_batch *batch, const struct block_read *read,
+                        struct disk_block *block)
 {
-    struct store *store = batch->job.exchange->context->store;
-    uint32_t length = disk_root_block_length(&batch->reader->root, block->block);
-    struct record_header header = {0};
-    struct id id = {{0}};
-    enum status st = record_unseal(store_keys(store), buffer_slice(&block->record), &header,
-                                   &block->packed, err);
-
-    if (st != STATUS_OK)
-        return st;
-    if (header.kind != KIND_BLOCK || !id_equal(&header.id, &block->ref.id))
-        return error_set(err, STATUS_CORRUPT,
-                         "record %" PRIu64 " is another one than the tree names",
-                         block->ref.number);
-    if (header.plain_length != length)
-        return error_set(err, STATUS_CORRUPT,
-                         "record %" PRIu64 " has %" PRIu32 " bytes, the block %" PRIu32,
-                         block->ref.number, header.plain_length, length);
-    st = codec_decompress(batch->codec, header.codec, buffer_slice(&block->packed), batch->plain,
-                          length, err);
-    if (st == STATUS_OK)
-        st = id_of(store_id_key(store), KIND_BLOCK, slice_of(batch->plain, length), &id, err);
-    if (st == STATUS_OK && !id_equal(&id, &block->ref.id))
-        st = error_set(err, STATUS_CORRUPT, "record %" PRIu64 " does not hold what its id says",
-                       block->ref.number);
-    block->codec = header.codec;
-    return st;
+    block->block = read->block;
+    block->count = read->count;
+    block->status = read->status;
+    block->stored = read->record.size;
+    if (block->status == STATUS_OK)
+        block->status = block_prove(batch->reader->blocks, read, batch->codec, batch->plain,
+                                    &block->packed, &block->codec, &block->err);
+    else
+        block->err = read->err;
 }
 
 static void run_prove(struct job *job)
 {
     struct disk_batch *batch = (struct disk_batch *)job; /* its first member */
+    const struct block_window *window = batch->window->blocks;
 
     for (size_t i = 0; i < batch->count; i++) {
         struct disk_block *block = &batch->blocks[i];
 
-        if (block->status != STATUS_OK)
-            continue;
-        block->status = prove_block(batch, block, &block->err);
-        if (block->status != STATUS_OK && !store_error_is_damage(block->status)) {
+        prove_block(batch, &window->blocks[batch->first + i], block);
+        if (block->status != STATUS_OK && !block_is_damage(block->status)) {
             job->err = block->err;
             job->status = block->status;
             return;
@@ -162,6 +105,8 @@ static void run_prove(struct job *job)
 }
 
 /* ---- On the loop ----------------------------------------------------------------------------- */
+
+static void give_out(struct disk_reader *reader);
 
 static void stop(struct disk_reader *reader, const struct job *job)
 {
@@ -174,8 +119,43 @@ static void stop(struct disk_reader *reader, const struct job *job)
 
 static void check_ended(struct disk_reader *reader)
 {
-    if (reader->out == 0 && reader->end_seen && !reader->stopped && exchange_live(reader->exchange))
+    if (reader->end_seen && reader->filling == 0 && reader->idle_count == DISK_READER_BATCHES &&
+        !reader->stopped && exchange_live(reader->exchange))
         reader->ended(reader);
+}
+
+static void fill_done(struct job *job)
+{
+    struct disk_window *window = (struct disk_window *)job; /* its first member */
+    struct disk_reader *reader = window->reader;
+
+    reader->filling--;
+    if (!exchange_live(reader->exchange) || reader->stopped)
+        return;
+    if (job->status != STATUS_OK) {
+        stop(reader, job);
+        return;
+    }
+    window->filled = true;
+    give_out(reader);
+    check_ended(reader);
+}
+
+static void fill(struct disk_reader *reader, struct disk_window *window)
+{
+    window->filled = false;
+    window->given = 0;
+    reader->filling++;
+    exchange_submit(reader->exchange, EXCHANGE_STORE, &window->job, BLOCK_WINDOW_PLAIN, run_fill,
+                    fill_done);
+}
+
+/* Reads the next blocks into WINDOW if all of it was given out and proved. */
+static void fill_if_used_up(struct disk_reader *reader, struct disk_window *window)
+{
+    if (window->filled && window->given == window->blocks->count && window->users == 0 &&
+        !reader->end_seen)
+        fill(reader, window);
 }
 
 static void prove_done(struct job *job)
@@ -183,62 +163,88 @@ static void prove_done(struct job *job)
     struct disk_batch *batch = (struct disk_batch *)job; /* its first member */
     struct disk_reader *reader = batch->reader;
 
-    if (!exchange_live(reader->exchange) || reader->stopped)
-        return;
-    if (job->status != STATUS_OK)
-        stop(reader, job);
-    else if (batch->count > 0)
-        reader->ready(reader, batch);
-    else
-        disk_reader_next(reader, batch);
-}
-
-static void fill_done(struct job *job)
-{
-    struct disk_batch *batch = (struct disk_batch *)job; /* its first member */
-    struct disk_reader *reader = batch->reader;
-
+    batch->window->users--;
     if (!exchange_live(reader->exchange) || reader->stopped)
         return;
     if (job->status != STATUS_OK) {
         stop(reader, job);
         return;
     }
-    if (batch->end)
-        reader->end_seen = true;
-    exchange_submit(reader->exchange, EXCHANGE_COMPUTE, job, DISK_BATCH_PLAIN_MAX, run_prove,
-                    prove_done);
+    fill_if_used_up(reader, batch->window);
+    reader->ready(reader, batch);
 }
 
-static void fill(struct disk_reader *reader, struct disk_batch *batch)
+/* The next blocks of WINDOW, of which there are some, into BATCH. */
+static void prove_next(struct disk_reader *reader, struct disk_window *window,
+                       struct disk_batch *batch)
 {
-    exchange_submit(reader->exchange, EXCHANGE_STORE, &batch->job, 1, run_fill, fill_done);
+    size_t most = DISK_BATCH_PLAIN_MAX / reader->root.block_size;
+    size_t left = window->blocks->count - window->given;
+
+    if (most > DISK_BATCH_BLOCKS)
+        most = DISK_BATCH_BLOCKS;
+    batch->window = window;
+    batch->first = window->given;
+    batch->count = left < most ? left : most;
+    window->given += batch->count;
+    window->users++;
+    exchange_submit(reader->exchange, EXCHANGE_COMPUTE, &batch->job,
+                    (uint64_t)batch->count * reader->root.block_size, run_prove, prove_done);
+}
+
+/* Gives blocks to idle batches while there are both. */
+static void give_out(struct disk_reader *reader)
+{
+    while (!reader->end_seen && reader->windows[reader->current].filled) {
+        struct disk_window *window = &reader->windows[reader->current];
+
+        while (window->given < window->blocks->count && reader->idle_count > 0)
+            prove_next(reader, window, reader->idle[--reader->idle_count]);
+        if (window->given < window->blocks->count)
+            return;
+        if (window->blocks->end)
+            reader->end_seen = true;
+        reader->current = (reader->current + 1) % DISK_READER_WINDOWS;
+        fill_if_used_up(reader, window);
+    }
 }
 
 void disk_reader_next(struct disk_reader *reader, struct disk_batch *batch)
 {
     if (!exchange_live(reader->exchange) || reader->stopped)
         return;
-    if (!reader->end_seen) {
-        fill(reader, batch);
-        return;
-    }
-    reader->out--;
+    reader->idle[reader->idle_count++] = batch;
+    give_out(reader);
     check_ended(reader);
+}
+
+static enum status provide_memory(struct disk_reader *reader, struct error *err)
+{
+    enum status st = STATUS_OK;
+
+    for (size_t i = 0; st == STATUS_OK && i < DISK_READER_BATCHES; i++)
+        if (reader->batches[i] == NULL)
+            st = new_batch(reader, &reader->batches[i], err);
+    for (size_t i = 0; st == STATUS_OK && i < DISK_READER_WINDOWS; i++)
+        if (reader->windows[i].blocks == NULL)
+            st = block_window_new(&reader->windows[i].blocks, err);
+    return st;
 }
 
 enum status disk_reader_start(struct disk_reader *reader, struct error *err)
 {
-    for (size_t i = 0; i < DISK_READER_BATCHES; i++) {
-        enum status st = STATUS_OK;
+    enum status st = provide_memory(reader, err);
 
-        if (reader->batches[i] == NULL)
-            st = new_batch(reader, &reader->batches[i], err);
-        if (st != STATUS_OK)
-            return st;
-    }
-    reader->out = DISK_READER_BATCHES;
+    if (st != STATUS_OK)
+        return st;
     for (size_t i = 0; i < DISK_READER_BATCHES; i++)
-        fill(reader, reader->batches[i]);
+        reader->idle[i] = reader->batches[i];
+    reader->idle_count = DISK_READER_BATCHES;
+    reader->end_seen = false;
+    reader->current = 0;
+    for (size_t i = 0; i < DISK_READER_WINDOWS; i++) {
+        reader->windows[i].reader = reader;
+        fill(reader, &reader->windows[i]);
+    }
     return STATUS_OK;
 }

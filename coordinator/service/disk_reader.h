@@ -1,5 +1,6 @@
-/* coordinator/service/disk_reader.h: the blocks of a stored disk in ascending order, some at a time: fetched on the store's thread,
- * unsealed and proved on workers. What is damaged comes as such, in its place. Thread: the loop's, unless said otherwise. */
+/* coordinator/service/disk_reader.h: the blocks of a stored disk or file in ascending order, some at a time: read on the store's
+ * thread in the order of the packs (store/block_reader.h), proved on workers. What is damaged comes as such, in its place.
+ * Thread: the loop's, unless said otherwise. */
 #ifndef COORDINATOR_SERVICE_DISK_READER_H
 #define COORDINATOR_SERVICE_DISK_READER_H
 
@@ -11,37 +12,46 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "coordinator/service/exchange.h"
-#include "coordinator/store/disk_tree.h"
+#include "coordinator/store/block_reader.h"
 #include "format/codec.h"
 #include "format/disk_root.h"
-#include "format/record.h"
 
 enum {
     DISK_BATCH_BLOCKS = 64,
     DISK_BATCH_PLAIN_MAX = 1024 * 1024, /* bytes; one block always fits */
-    DISK_READER_BATCHES = 3,            /* on their way at once */
+    DISK_READER_BATCHES = 4,            /* on their way at once */
+    DISK_READER_WINDOWS = 2,            /* one is read while the other is proved */
 };
 
 struct disk_block {
     uint64_t block;
-    uint64_t count; /* blocks; 1 unless damaged */
-    struct ref ref;
+    uint64_t count;     /* blocks; 1 unless damaged */
     enum status status; /* what is wrong: then ERR says it, and there is no block */
     struct error err;
     uint64_t stored; /* bytes of its record that were read */
     uint8_t codec;
-    struct buffer record;
     struct buffer packed; /* the block, packed by CODEC */
 };
 
 struct disk_reader;
 
+/* A window of the store's reader, while its blocks are proved. */
+struct disk_window {
+    struct job job; /* first */
+    struct disk_reader *reader;
+    struct block_window *blocks;
+    size_t given; /* blocks of it that are in batches */
+    unsigned users;
+    bool filled;
+};
+
 struct disk_batch {
     struct job job; /* first */
     struct disk_reader *reader;
+    struct disk_window *window; /* where its blocks come from */
+    size_t first;               /* there */
     struct disk_block blocks[DISK_BATCH_BLOCKS];
     size_t count;
-    bool end; /* there are no more behind these */
     struct codec_context *codec;
     uint8_t *plain;
 };
@@ -57,9 +67,13 @@ struct disk_reader {
     void (*failed)(struct disk_reader *reader, enum status status, const struct error *err);
 
     struct disk_root root; /* this module's, as is what follows */
-    struct disk_walk *walk;
+    struct block_reader *blocks;
+    struct disk_window windows[DISK_READER_WINDOWS];
+    size_t current; /* the window that is given out */
     struct disk_batch *batches[DISK_READER_BATCHES];
-    unsigned out;
+    struct disk_batch *idle[DISK_READER_BATCHES];
+    size_t idle_count;
+    unsigned filling; /* windows */
     bool end_seen, stopped;
 };
 

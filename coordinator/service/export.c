@@ -11,6 +11,7 @@
 #include "coordinator/service/point_read.h"
 #include "coordinator/service/points.h"
 #include "coordinator/service/wire.h"
+#include "coordinator/store/disk_tree.h"
 #include "format/keys.h"
 
 struct export
@@ -165,7 +166,8 @@ static void run_open(struct job *job)
                        "the point has %u disks, and only points of one can be exported",
                        (unsigned)export->content.envelope.disk_count);
     if (st == STATUS_OK)
-        st = disk_tree_read_root(store, &export->content.envelope.disks[0].root, &root, &job->err);
+        st = disk_tree_read_root(store, store_default_domain(store),
+                                 &export->content.envelope.disks[0].root, &root, &job->err);
     if (st == STATUS_OK)
         st = disk_reader_open(&export->reader, &root, &job->err);
     job->status = st;

@@ -24,11 +24,11 @@ static enum status read_envelope(struct store *store, const struct ref *ref,
     enum status st = STATUS_OK;
 
     buffer_init(&stored, RECORD_PLAIN_MAX);
-    st = store_read(store, KIND_ENVELOPE, ref, &stored, err);
+    st = store_read(store, store_default_domain(store), KIND_ENVELOPE, ref, &stored, err);
     if (st == STATUS_OK)
         st = envelope_decode_stored(buffer_slice(&stored), &envelope, err);
     if (st == STATUS_OK)
-        st = envelope_id(store_id_key(store), &envelope, &id, err);
+        st = envelope_id(store_default_domain(store)->id_key, &envelope, &id, err);
     if (st == STATUS_OK && !id_equal(&id, &ref->id))
         st = error_set(err, STATUS_CORRUPT, "the envelope's content is not what its id says");
     if (st == STATUS_OK) {
@@ -40,19 +40,28 @@ static enum status read_envelope(struct store *store, const struct ref *ref,
     return st;
 }
 
+static enum status refuse_root(const char *what, uint16_t index, struct error *err)
+{
+    return error_set(err, STATUS_CORRUPT, "the host's statement has another size or root for %s %u",
+                     what, (unsigned)index);
+}
+
 /* Do envelope and statement speak of the same? */
 static enum status check_agreement(const struct envelope *envelope,
                                    const struct statement *statement, struct error *err)
 {
     if (!random_id_equal(&envelope->vm, &statement->vm) ||
-        envelope->time_us != statement->time_us || envelope->disk_count != statement->disk_count)
+        envelope->time_us != statement->time_us || envelope->disk_count != statement->disk_count ||
+        envelope->file_count != statement->file_count)
         return error_set(err, STATUS_CORRUPT, "the host's statement is about another point");
     for (uint16_t i = 0; i < envelope->disk_count; i++)
         if (envelope->disks[i].size != statement->disks[i].size ||
             !id_equal(&envelope->disks[i].root.id, &statement->disks[i].root))
-            return error_set(err, STATUS_CORRUPT,
-                             "the host's statement has another size or root for disk %u",
-                             (unsigned)i);
+            return refuse_root("disk", i, err);
+    for (uint16_t i = 0; i < envelope->file_count; i++)
+        if (envelope->files[i].size != statement->files[i].size ||
+            !id_equal(&envelope->files[i].root.id, &statement->files[i].root))
+            return refuse_root("file", i, err);
     return STATUS_OK;
 }
 
@@ -65,7 +74,8 @@ enum status point_read(struct store *store, const struct ref *envelope,
     buffer_init(&content.body, RECORD_PLAIN_MAX);
     st = read_envelope(store, envelope, &content.envelope, err);
     if (st == STATUS_OK)
-        st = store_read(store, KIND_BODY, &content.envelope.body, &content.body, err);
+        st = store_read(store, store_default_domain(store), KIND_BODY, &content.envelope.body,
+                        &content.body, err);
     if (st == STATUS_OK)
         st = body_decode(buffer_slice(&content.body), &content.signed_statement, err);
     if (st == STATUS_OK)

@@ -46,6 +46,8 @@ void point_info_of(const struct store_point *point, const struct statement *stat
 
     for (uint16_t i = 0; i < statement->disk_count; i++)
         info.size += statement->disks[i].size;
+    for (uint16_t i = 0; i < statement->file_count; i++)
+        info.size += statement->files[i].size;
     /* All of them fit: a statement's texts have the same sizes. */
     INVARIANT(text_format(info.host, sizeof(info.host), "%s", statement->host));
     INVARIANT(text_format(info.disk, sizeof(info.disk), "%s", statement->vm_name));

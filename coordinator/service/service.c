@@ -15,6 +15,9 @@
 #include "coordinator/service/hosts.h"
 #include "coordinator/service/list.h"
 #include "coordinator/service/points.h"
+#include "coordinator/service/repository_check.h"
+#include "coordinator/service/repository_rebuild.h"
+#include "coordinator/service/repository_status.h"
 #include "coordinator/service/session.h"
 #include "coordinator/service/tasks.h"
 #include "coordinator/service/track.h"
@@ -101,6 +104,15 @@ static enum status listen_to_consoles(struct service *service, struct error *err
         {{&tidemark__v1__console__descriptor, "Backup"}, backup_accept, &service->context},
         {{&tidemark__v1__console__descriptor, "Verify"}, verify_accept, &service->context},
         {{&tidemark__v1__console__descriptor, "Export"}, export_accept, &service->context},
+        {{&tidemark__v1__console__descriptor, "RepositoryStatus"},
+         repository_status_accept,
+         &service->context},
+        {{&tidemark__v1__console__descriptor, "RepositoryRebuild"},
+         repository_rebuild_accept,
+         &service->context},
+        {{&tidemark__v1__console__descriptor, "RepositoryCheck"},
+         repository_check_accept,
+         &service->context},
     };
     struct rpc_server_options options = {
         .address = service->options.consoles_address,

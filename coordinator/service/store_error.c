@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "coordinator/store/block_reader.h"
+
 enum status store_error_explain(enum status status, struct error *err)
 {
     if (status == STATUS_OK || err->kind != NATIVE_ERRNO ||
@@ -23,5 +25,5 @@ enum status store_error_check_generation(const struct store *store, uint64_t gen
 
 bool store_error_is_damage(enum status status)
 {
-    return status != STATUS_OK && status != STATUS_EXHAUSTED && status != STATUS_INTERNAL;
+    return block_is_damage(status);
 }

@@ -128,8 +128,8 @@ static void run_open(struct job *job)
 
     upload->generation = store_generation(store);
     job->status =
-        disk_tree_new(store, &upload->geometry, upload->on_parent ? &upload->parent_root : NULL,
-                      &upload->tree, &job->err);
+        disk_tree_new(store, store_default_domain(store), &upload->geometry,
+                      upload->on_parent ? &upload->parent_root : NULL, &upload->tree, &job->err);
 }
 
 static void run_free(struct job *job)
@@ -274,7 +274,7 @@ static enum status look_up(struct upload *upload, struct store *store, struct of
         if (offer->entries[i].state == UPLOAD_OFFERED)
             ids[count++] = offer->entries[i].id;
     if (count > 0)
-        st = store_find(store, ids, count, numbers, err);
+        st = store_find(store, store_default_domain(store), ids, count, numbers, err);
     count = 0;
     for (size_t i = 0; i < offer->count && st == STATUS_OK; i++) {
         struct upload_entry *entry = &offer->entries[i];
@@ -686,7 +686,7 @@ static void run_finish(struct job *job)
     if (st == STATUS_OK)
         st = disk_tree_finish(upload->tree, &upload->root, &upload->root_ref, &job->err);
     if (st == STATUS_OK)
-        st = disk_root_id(store_id_key(store), &upload->root, &id, &job->err);
+        st = disk_root_id(store_default_domain(store)->id_key, &upload->root, &id, &job->err);
     if (st == STATUS_OK && !id_equal(&id, &upload->root_id))
         st = error_set(&job->err, STATUS_CORRUPT,
                        "the root that the host has computed is not that of what it has sent");

@@ -10,6 +10,7 @@
 #include "coordinator/service/points.h"
 #include "coordinator/service/store_error.h"
 #include "coordinator/service/wire.h"
+#include "coordinator/store/disk_tree.h"
 
 enum { PROGRESS_MS = 1000 };
 
@@ -26,7 +27,7 @@ struct verify {
 
     struct job open_job, close_job;
     struct point_content content; /* of that point */
-    uint16_t disk;                /* of it, that is being read */
+    size_t disk;                  /* of its disks, and its files behind them, that is being read */
     enum verify_step step;
     struct error trouble; /* of manifest or root, which waits to be told */
     bool again;           /* the disk is to be opened all the same */
@@ -124,7 +125,31 @@ static enum status check_manifest(struct verify *verify, struct error *err)
     return STATUS_OK;
 }
 
-/* Opens the disk that is due. On the store's thread. */
+static bool has_content(const struct verify *verify)
+{
+    return verify->content.envelope.disks != NULL || verify->content.envelope.files != NULL;
+}
+
+/* Reads the root of the disk or file that is due. */
+static enum status read_root(struct verify *verify, struct store *store, struct disk_root *ret_root,
+                             struct error *err)
+{
+    const struct envelope *envelope = &verify->content.envelope;
+    bool is_file = verify->disk >= envelope->disk_count;
+    const struct envelope_disk *due = is_file
+                                          ? &envelope->files[verify->disk - envelope->disk_count]
+                                          : &envelope->disks[verify->disk];
+    const struct store_domain *domain = store_default_domain(store);
+    enum status st = is_file ? disk_tree_read_file_root(store, domain, &due->root, ret_root, err)
+                             : disk_tree_read_root(store, domain, &due->root, ret_root, err);
+
+    if (st == STATUS_OK && ret_root->size != due->size)
+        st = error_set(err, STATUS_CORRUPT, "the %s's root has another size",
+                       is_file ? "file" : "disk");
+    return st;
+}
+
+/* Opens the disk or file that is due. On the store's thread. */
 static void run_open(struct job *job)
 {
     struct verify *verify = of_exchange(job->exchange);
@@ -132,17 +157,14 @@ static void run_open(struct job *job)
     struct disk_root root = {0};
     enum status st = STATUS_OK;
 
-    if (verify->content.envelope.disks == NULL) {
+    if (!has_content(verify)) {
         st = point_read(store, &verify->points[verify->point], &verify->content, &job->err);
         if (st == STATUS_OK)
             st = check_manifest(verify, &job->err);
-        verify->again = st != STATUS_OK && verify->content.envelope.disks != NULL;
+        verify->again = st != STATUS_OK && has_content(verify);
     }
     if (st == STATUS_OK)
-        st = disk_tree_read_root(store, &verify->content.envelope.disks[verify->disk].root, &root,
-                                 &job->err);
-    if (st == STATUS_OK && root.size != verify->content.envelope.disks[verify->disk].size)
-        st = error_set(&job->err, STATUS_CORRUPT, "the disk's root has another size");
+        st = read_root(verify, store, &root, &job->err);
     if (st == STATUS_OK)
         st = disk_reader_open(&verify->reader, &root, &job->err);
     job->status = st;
@@ -178,11 +200,13 @@ static void open_disk(struct verify *verify)
     exchange_submit(&verify->exchange, EXCHANGE_STORE, &verify->open_job, 1, run_open, open_done);
 }
 
-/* Goes on with the next disk, the next point, or the end; there is room to write. */
+/* Goes on with the next disk or file, the next point, or the end; there is room to write. */
 static void next_disk(struct verify *verify)
 {
+    const struct envelope *envelope = &verify->content.envelope; /* none, if it could not be read */
+
     verify->disk++;
-    if (verify->disk >= verify->content.envelope.disk_count) { /* 0, if it could not be read */
+    if (verify->disk >= (size_t)envelope->disk_count + envelope->file_count) {
         point_content_deinit(&verify->content);
         verify->content = (struct point_content){0};
         verify->disk = 0;

@@ -9,14 +9,18 @@
 /* Where nodes come from and go to. */
 struct node_source {
     struct store *store;
+    const struct store_domain *domain;
     uint64_t generation;  /* of the store when the tree was begun: void records are none of its */
     struct buffer stored; /* scratch */
     struct buffer *plain; /* while touching: gets the plain form of each node that is read */
 };
 
-static void source_init(struct node_source *source, struct store *store)
+static void source_init(struct node_source *source, struct store *store,
+                        const struct store_domain *domain)
 {
-    *source = (struct node_source){.store = store, .generation = store_generation(store)};
+    *source = (struct node_source){.store = store,
+                                   .domain = domain,
+                                   .generation = store_generation(store)};
     buffer_init(&source->stored, RECORD_PLAIN_MAX);
 }
 
@@ -25,8 +29,8 @@ static enum status read_node(void *context, uint8_t level, uint64_t index, const
 {
     struct node_source *source = context;
     struct id id;
-    enum status st =
-        store_read(source->store, (uint8_t)(KIND_NODE + level), ref, &source->stored, err);
+    enum status st = store_read(source->store, source->domain, (uint8_t)(KIND_NODE + level), ref,
+                                &source->stored, err);
 
     if (st != STATUS_OK)
         return st;
@@ -34,7 +38,7 @@ static enum status read_node(void *context, uint8_t level, uint64_t index, const
     ret_node->index = index;
     st = tree_node_decode(buffer_slice(&source->stored), ret_node, err);
     if (st == STATUS_OK)
-        st = tree_node_id(store_id_key(source->store), ret_node, &id, err);
+        st = tree_node_id(source->domain->id_key, ret_node, &id, err);
     if (st == STATUS_OK && !id_equal(&id, &ref->id))
         st = error_set(err, STATUS_CORRUPT, "its children are not what its id stands for");
     if (st != STATUS_OK)
@@ -66,7 +70,7 @@ static enum status store_node(void *context, const struct tree_node *node, struc
 
     tree_node_encode_plain(node, plain);
     tree_node_encode_stored(node, stored);
-    return store_put(source->store, (uint8_t)(KIND_NODE + node->level),
+    return store_put(source->store, source->domain, (uint8_t)(KIND_NODE + node->level),
                      slice_of(plain, sizeof(plain)), slice_of(stored, sizeof(stored)), ret_ref,
                      err);
 }
@@ -76,8 +80,27 @@ static const struct tree_callbacks touching = {.read = read_touched, .emit = sto
 
 /* --- roots ------------------------------------------------------------------------------------- */
 
-enum status disk_tree_read_root(struct store *store, const struct ref *ref,
-                                struct disk_root *ret_root, struct error *err)
+static bool is_file(const struct disk_root *geometry)
+{
+    return geometry->logical_sector == 0 && geometry->physical_sector == 0;
+}
+
+static enum status decode_root(uint8_t kind, struct slice stored, struct disk_root *ret_root,
+                               struct error *err)
+{
+    return kind == KIND_DISK_ROOT ? disk_root_decode(stored, ret_root, err)
+                                  : file_root_decode(stored, ret_root, err);
+}
+
+static enum status root_id(uint8_t kind, const struct hash_key *id_key,
+                           const struct disk_root *root, struct id *ret_id, struct error *err)
+{
+    return kind == KIND_DISK_ROOT ? disk_root_id(id_key, root, ret_id, err)
+                                  : file_root_id(id_key, root, ret_id, err);
+}
+
+static enum status read_root(struct store *store, const struct store_domain *domain, uint8_t kind,
+                             const struct ref *ref, struct disk_root *ret_root, struct error *err)
 {
     struct disk_root root;
     struct buffer stored;
@@ -85,20 +108,46 @@ enum status disk_tree_read_root(struct store *store, const struct ref *ref,
 
     buffer_init(&stored, RECORD_PLAIN_MAX);
 
-    enum status st = store_read(store, KIND_DISK_ROOT, ref, &stored, err);
+    enum status st = store_read(store, domain, kind, ref, &stored, err);
 
     if (st == STATUS_OK)
-        st = disk_root_decode(buffer_slice(&stored), &root, err);
+        st = decode_root(kind, buffer_slice(&stored), &root, err);
     if (st == STATUS_OK)
-        st = disk_root_id(store_id_key(store), &root, &id, err);
+        st = root_id(kind, domain->id_key, &root, &id, err);
     if (st == STATUS_OK && !id_equal(&id, &ref->id))
         st = error_set(err, STATUS_CORRUPT,
-                       "record %" PRIu64 ": the disk root is not what its id stands for",
-                       ref->number);
+                       "record %" PRIu64 ": the root is not what its id stands for", ref->number);
     if (st == STATUS_OK)
         *ret_root = root;
     buffer_deinit(&stored);
     return st;
+}
+
+enum status disk_tree_read_root(struct store *store, const struct store_domain *domain,
+                                const struct ref *ref, struct disk_root *ret_root,
+                                struct error *err)
+{
+    return read_root(store, domain, KIND_DISK_ROOT, ref, ret_root, err);
+}
+
+enum status disk_tree_read_file_root(struct store *store, const struct store_domain *domain,
+                                     const struct ref *ref, struct disk_root *ret_root,
+                                     struct error *err)
+{
+    return read_root(store, domain, KIND_FILE_ROOT, ref, ret_root, err);
+}
+
+static enum status put_root(struct node_source *source, const struct disk_root *root,
+                            struct ref *ret_ref, struct error *err)
+{
+    uint8_t plain[DISK_ROOT_PLAIN_SIZE];
+    uint8_t stored[DISK_ROOT_STORED_SIZE];
+
+    disk_root_encode_plain(root, plain);
+    disk_root_encode_stored(root, stored);
+    return store_put(source->store, source->domain, is_file(root) ? KIND_FILE_ROOT : KIND_DISK_ROOT,
+                     slice_of(plain, sizeof(plain)), slice_of(stored, sizeof(stored)), ret_ref,
+                     err);
 }
 
 /* --- growing ----------------------------------------------------------------------------------- */
@@ -116,13 +165,15 @@ static enum status read_parent(struct disk_tree *tree, const struct disk_root *g
 {
     struct store *store = tree->source.store;
     struct disk_root *parent = &tree->parent;
+    const struct store_domain *domain = tree->source.domain;
     struct ref ref = {.id = *id};
-    enum status st = store_find(store, id, 1, &ref.number, err);
+    enum status st = store_find(store, domain, id, 1, &ref.number, err);
 
     if (st == STATUS_OK && ref.number == 0)
-        return error_set(err, STATUS_NOT_FOUND, "the parent's disk root is not here");
+        return error_set(err, STATUS_NOT_FOUND, "the parent's root is not here");
     if (st == STATUS_OK)
-        st = disk_tree_read_root(store, &ref, parent, err);
+        st = read_root(store, domain, is_file(geometry) ? KIND_FILE_ROOT : KIND_DISK_ROOT, &ref,
+                       parent, err);
     if (st != STATUS_OK)
         return st;
     if (parent->size != geometry->size || parent->block_size != geometry->block_size ||
@@ -139,14 +190,15 @@ static enum status read_parent(struct disk_tree *tree, const struct disk_root *g
     return STATUS_OK;
 }
 
-enum status disk_tree_new(struct store *store, const struct disk_root *geometry,
-                          const struct id *parent, struct disk_tree **ret_tree, struct error *err)
+enum status disk_tree_new(struct store *store, const struct store_domain *domain,
+                          const struct disk_root *geometry, const struct id *parent,
+                          struct disk_tree **ret_tree, struct error *err)
 {
     struct disk_tree *tree = memory_new(1, sizeof(*tree));
 
     if (tree == NULL)
         return error_set_no_memory(err, sizeof(*tree), "a disk's tree");
-    source_init(&tree->source, store);
+    source_init(&tree->source, store, domain);
 
     enum status st = STATUS_OK;
 
@@ -218,24 +270,30 @@ enum status disk_tree_put_holes(struct disk_tree *tree, uint64_t block, uint64_t
     return st == STATUS_OK ? tree_builder_put_holes(tree->builder, block, count, err) : st;
 }
 
+enum status disk_tree_save(struct disk_tree *tree, struct ref *ret_ref, struct error *err)
+{
+    struct disk_root root;
+    enum status st = check_generation(tree, err);
+
+    if (st == STATUS_OK)
+        st = tree_builder_save(tree->builder, &root, err);
+    if (st == STATUS_OK) /* the nodes' own appends may have met a failed sync */
+        st = check_generation(tree, err);
+    return st == STATUS_OK ? put_root(&tree->source, &root, ret_ref, err) : st;
+}
+
 enum status disk_tree_finish(struct disk_tree *tree, struct disk_root *ret_root,
                              struct ref *ret_ref, struct error *err)
 {
-    uint8_t plain[DISK_ROOT_PLAIN_SIZE];
-    uint8_t stored[DISK_ROOT_STORED_SIZE];
     struct disk_root root;
     enum status st = check_generation(tree, err);
 
     if (st == STATUS_OK)
         st = tree_builder_finish(tree->builder, &root, err);
-    if (st == STATUS_OK) /* the nodes' own appends may have met a failed sync */
+    if (st == STATUS_OK) /* as above */
         st = check_generation(tree, err);
-    if (st != STATUS_OK)
-        return st;
-    disk_root_encode_plain(&root, plain);
-    disk_root_encode_stored(&root, stored);
-    st = store_put(tree->source.store, KIND_DISK_ROOT, slice_of(plain, sizeof(plain)),
-                   slice_of(stored, sizeof(stored)), ret_ref, err);
+    if (st == STATUS_OK)
+        st = put_root(&tree->source, &root, ret_ref, err);
     if (st == STATUS_OK)
         *ret_root = root;
     return st;
@@ -248,14 +306,15 @@ struct disk_walk {
     struct tree_walk *walk;
 };
 
-enum status disk_walk_new(struct store *store, const struct disk_root *root,
-                          struct disk_walk **ret_walk, struct error *err)
+enum status disk_walk_new(struct store *store, const struct store_domain *domain,
+                          const struct disk_root *root, struct disk_walk **ret_walk,
+                          struct error *err)
 {
     struct disk_walk *walk = memory_new(1, sizeof(*walk));
 
     if (walk == NULL)
         return error_set_no_memory(err, sizeof(*walk), "a walk over a disk's tree");
-    source_init(&walk->source, store);
+    source_init(&walk->source, store, domain);
 
     enum status st = tree_walk_new(root, &building, &walk->source, &walk->walk, err);
 

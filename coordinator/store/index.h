@@ -1,8 +1,12 @@
 /* coordinator/store/index.h: id -> number -> place: a seam, and a cache: packs and log are the truth, and whatever of
- * it is lost or out of date is made again from them (architecture, section 5). Fillings: index_lmdb.h; for tests
- * tests/support/index_memory.h.
+ * it is lost or out of date is made again from them (architecture, section 5). Fillings: index_files.h; for tests
+ * tests/support/index_memory.h, and for comparison tests/bench/index_lmdb.h.
  *
  * Only what a sync has made durable in its pack is ever put in, so that no power cut can leave an entry over nothing.
+ *
+ * What was applied is found at once, and durable after flush() at the latest; a filling may hold some of it in memory until
+ * then. What a crash takes away comes again: a cover counts (each_cover() of the next start gives it) only when all that was
+ * applied with it and before it is durable.
  *
  * STATUS_INTERNAL, from any call: the index itself is damaged, and nothing it says or does not say is proof of anything. That
  * is never STATUS_CORRUPT, which is a record's (each_cover() passes on what EACH says). The first time the filling sees it,
@@ -27,7 +31,9 @@ struct index;
 struct place {
     struct random_id pack;
     uint64_t offset;
-    uint32_t length; /* of the whole record */
+    uint32_t length; /* of the whole record; 0: no such number */
+    uint32_t
+        id_bits; /* the first four bytes of its id, little-endian: tells most other ids from it */
 };
 
 struct index_record {
@@ -57,11 +63,13 @@ struct index_ops {
     /* RET_NUMBERS[i]: the number of IDS[i], 0: not known. */
     enum status (*find)(struct index *index, const struct random_id *domain, const struct id *ids,
                         size_t count, uint64_t *ret_numbers, struct error *err);
-    /* STATUS_NOT_FOUND: no such number. */
-    enum status (*find_place)(struct index *index, uint64_t number, struct place *ret_place,
-                              struct error *err);
-    /* All of BATCH or nothing, durable when it returns. */
+    /* RET_PLACES[i]: where NUMBERS[i] lies; its length is 0 where there is no such number. Cheapest ascending. */
+    enum status (*find_places)(struct index *index, const uint64_t *numbers, size_t count,
+                               struct place *ret_places, struct error *err);
+    /* All of BATCH or nothing. A number that has a place already gets this one; the id_bits come from the id. */
     enum status (*apply)(struct index *index, const struct index_batch *batch, struct error *err);
+    /* All that was applied is durable. */
+    enum status (*flush)(struct index *index, struct error *err);
     /* The highest number of SPACE (format/id.h); 0: none. */
     enum status (*last_number)(struct index *index, uint32_t space, uint64_t *ret_number,
                                struct error *err);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/invariant.h"
 #include "base/memory.h"
 
@@ -39,14 +40,19 @@ static size_t first_slot_of_number(const struct overlay *overlay, uint64_t numbe
     return (size_t)((number * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (overlay->slots - 1));
 }
 
-/* The slot of ID, or the free one where it belongs. */
-static size_t slot_of_id(const struct overlay *overlay, const struct id *id)
+/* The slot of ID in DOMAIN, or the free one where it belongs. */
+static size_t slot_of_id(const struct overlay *overlay, const struct random_id *domain,
+                         const struct id *id)
 {
     size_t slot = first_slot_of_id(overlay, id);
 
-    while (overlay->by_id[slot] != 0 &&
-           !id_equal(&overlay->records[overlay->by_id[slot] - 1].id, id))
+    while (overlay->by_id[slot] != 0) {
+        const struct index_record *record = &overlay->records[overlay->by_id[slot] - 1];
+
+        if (id_equal(&record->id, id) && random_id_equal(&record->domain, domain))
+            break;
         slot = (slot + 1) & (overlay->slots - 1);
+    }
     return slot;
 }
 
@@ -62,11 +68,12 @@ static size_t slot_of_number(const struct overlay *overlay, uint64_t number)
 
 static void enter(struct overlay *overlay, size_t index)
 {
-    size_t slot = slot_of_id(overlay, &overlay->records[index].id);
+    const struct index_record *record = &overlay->records[index];
+    size_t slot = slot_of_id(overlay, &record->domain, &record->id);
 
     if (overlay->by_id[slot] == 0)
         overlay->by_id[slot] = (uint32_t)index + 1;
-    slot = slot_of_number(overlay, overlay->records[index].number);
+    slot = slot_of_number(overlay, record->number);
     if (overlay->by_number[slot] == 0)
         overlay->by_number[slot] = (uint32_t)index + 1;
 }
@@ -110,16 +117,20 @@ enum status overlay_reserve(struct overlay *overlay, size_t count, struct error 
 void overlay_add(struct overlay *overlay, const struct index_record *record)
 {
     INVARIANT(overlay->count < overlay->room);
+    struct cursor id = cursor_of(slice_of(record->id.bytes, ID_SIZE));
+
     overlay->records[overlay->count] = *record;
+    overlay->records[overlay->count].place.id_bits = cursor_u32le(&id);
     enter(overlay, overlay->count);
     overlay->count++;
 }
 
-const struct index_record *overlay_find(const struct overlay *overlay, const struct id *id)
+const struct index_record *overlay_find(const struct overlay *overlay,
+                                        const struct random_id *domain, const struct id *id)
 {
     if (overlay->slots == 0)
         return NULL;
-    uint32_t entry = overlay->by_id[slot_of_id(overlay, id)];
+    uint32_t entry = overlay->by_id[slot_of_id(overlay, domain, id)];
 
     return entry == 0 ? NULL : &overlay->records[entry - 1];
 }

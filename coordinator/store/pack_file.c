@@ -6,8 +6,6 @@
 #include "base/invariant.h"
 #include "base/text.h"
 
-enum { WINDOW_SIZE = 1024 * 1024 };
-
 static const char *ending_of(enum pack_class class)
 {
     return class == PACK_DATA ? ".data" : ".meta";
@@ -122,85 +120,6 @@ enum status pack_file_entries(struct fs_file *file, const struct random_id *name
     }
     codec_context_free(codec);
     buffer_deinit(&record);
-    return st;
-}
-
-/* Is there a whole sound record at OFFSET? *RET_SOUND; else the error is only one of reading. */
-static enum status try_record(struct fs_file *file, uint64_t offset, uint64_t size,
-                              struct record_header *ret_header, struct buffer *ret_record,
-                              bool *ret_sound, struct error *err)
-{
-    uint8_t bytes[RECORD_HEADER_SIZE];
-    struct record_header header;
-    struct error damage = {0};
-
-    *ret_sound = false;
-    if (size < offset || size - offset < sizeof(bytes))
-        return STATUS_OK;
-    enum status st = fs_read_exactly_at(file, offset, bytes, sizeof(bytes), err);
-
-    if (st != STATUS_OK)
-        return st;
-    if (record_decode_header(slice_of(bytes, sizeof(bytes)), &header, &damage) != STATUS_OK ||
-        record_size(&header) > size - offset)
-        return STATUS_OK;
-    st = pack_file_read(file, offset, (uint32_t)record_size(&header), ret_header, ret_record,
-                        &damage);
-    *ret_sound = st == STATUS_OK;
-    if (st != STATUS_OK && st != STATUS_CORRUPT) {
-        *err = damage;
-        return st;
-    }
-    return STATUS_OK;
-}
-
-/* The next sound header at or behind OFFSET. Windows overlap, so that none lies across two of them. */
-static enum status find_header(struct fs_file *file, uint64_t offset, uint64_t size,
-                               uint64_t *ret_offset, struct error *err)
-{
-    struct error damage = {0};
-    struct buffer window;
-    enum status st = STATUS_OK;
-
-    buffer_init(&window, WINDOW_SIZE);
-    while (offset < size && size - offset >= RECORD_HEADER_SIZE) {
-        size_t length = size - offset < WINDOW_SIZE ? (size_t)(size - offset) : WINDOW_SIZE;
-        size_t found = 0;
-
-        buffer_clear(&window);
-        uint8_t *target = buffer_extend(&window, length);
-
-        st = buffer_check(&window, "a part of a pack", err);
-        if (st == STATUS_OK)
-            st = fs_read_exactly_at(file, offset, target, length, err);
-        if (st != STATUS_OK)
-            goto out;
-        if (record_find(buffer_slice(&window), 0, &found, &damage) == STATUS_OK) {
-            *ret_offset = offset + found;
-            goto out;
-        }
-        offset += length - (RECORD_HEADER_SIZE - 1);
-    }
-    st = error_set(err, STATUS_NOT_FOUND, "%s: no further record", file->path);
-out:
-    buffer_deinit(&window);
-    return st;
-}
-
-enum status pack_file_next(struct fs_file *file, uint64_t offset, uint64_t size,
-                           uint64_t *ret_offset, struct record_header *ret_header,
-                           struct buffer *ret_record, struct error *err)
-{
-    bool sound = false;
-    enum status st = try_record(file, offset, size, ret_header, ret_record, &sound, err);
-
-    while (st == STATUS_OK && !sound) {
-        st = find_header(file, offset + 1, size, &offset, err);
-        if (st == STATUS_OK)
-            st = try_record(file, offset, size, ret_header, ret_record, &sound, err);
-    }
-    if (st == STATUS_OK)
-        *ret_offset = offset;
     return st;
 }
 

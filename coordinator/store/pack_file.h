@@ -1,5 +1,5 @@
-/* coordinator/store/pack_file.h: one pack's file: its name, reading it back checked, scanning it, its seal. How packs are
- * written is pack_writer.h's. Thread: the store's. */
+/* coordinator/store/pack_file.h: one pack's file: its name, reading it back checked, its seal. How packs are written is
+ * pack_writer.h's, how one without a seal is read pack_scan.h's. Thread: the store's. */
 #ifndef COORDINATOR_STORE_PACK_FILE_H
 #define COORDINATOR_STORE_PACK_FILE_H
 
@@ -41,12 +41,6 @@ NODISCARD enum status pack_file_footer(struct fs_file *file, uint64_t size,
 NODISCARD enum status pack_file_entries(struct fs_file *file, const struct random_id *name,
                                         const struct pack_footer *footer, const struct keys *keys,
                                         struct buffer *ret_stored, struct error *err);
-
-/* The next record at or behind OFFSET of FILE of SIZE bytes whose header and payload are sound, into RET_RECORD; what
- * is damaged before it is stepped over. STATUS_NOT_FOUND: none up to the end. */
-NODISCARD enum status pack_file_next(struct fs_file *file, uint64_t offset, uint64_t size,
-                                     uint64_t *ret_offset, struct record_header *ret_header,
-                                     struct buffer *ret_record, struct error *err);
 
 /* Writes index and footer of pack NAME at END, for records that are durable: ENTRIES is the index's stored form, not empty. The
  * footer is the file's last byte then, whatever a write that failed has left behind. Syncs nothing. */

@@ -161,24 +161,41 @@ enum status pack_set_open(struct pack_set *set, struct pack *pack, struct fs_fil
     return STATUS_OK;
 }
 
+/* The file of pack NAME, of which what lies at OFFSET is wanted. */
+static enum status open_named(struct pack_set *set, const struct random_id *name, uint64_t offset,
+                              struct fs_file **ret_file, struct error *err)
+{
+    struct pack *pack = pack_set_find(set, name);
+    char text[RANDOM_ID_TEXT_SIZE];
+
+    random_id_text(name, text);
+    if (pack == NULL)
+        return error_set(err, STATUS_CORRUPT,
+                         "pack %s is missing: its record at %" PRIu64 " is lost", text, offset);
+    enum status st = pack_set_open(set, pack, ret_file, err);
+
+    if (st == STATUS_NOT_FOUND)
+        return error_set(err, STATUS_CORRUPT, "pack %s is gone: its record at %" PRIu64 " is lost",
+                         text, offset);
+    return st;
+}
+
+enum status pack_set_read_bytes(struct pack_set *set, const struct random_id *name, uint64_t offset,
+                                void *data, size_t length, struct error *err)
+{
+    struct fs_file *file = NULL;
+    enum status st = open_named(set, name, offset, &file, err);
+
+    return st == STATUS_OK ? fs_read_exactly_at(file, offset, data, length, err) : st;
+}
+
 enum status pack_set_read(struct pack_set *set, const struct place *place,
                           struct record_header *ret_header, struct buffer *ret_record,
                           struct error *err)
 {
-    struct pack *pack = pack_set_find(set, &place->pack);
     struct fs_file *file = NULL;
-    char name[RANDOM_ID_TEXT_SIZE];
+    enum status st = open_named(set, &place->pack, place->offset, &file, err);
 
-    random_id_text(&place->pack, name);
-    if (pack == NULL)
-        return error_set(err, STATUS_CORRUPT,
-                         "pack %s is missing: its record at %" PRIu64 " is lost", name,
-                         place->offset);
-    enum status st = pack_set_open(set, pack, &file, err);
-
-    if (st == STATUS_NOT_FOUND)
-        return error_set(err, STATUS_CORRUPT, "pack %s is gone: its record at %" PRIu64 " is lost",
-                         name, place->offset);
     if (st != STATUS_OK)
         return st;
     return pack_file_read(file, place->offset, place->length, ret_header, ret_record, err);

@@ -22,7 +22,8 @@ struct pack {
     enum pack_class class;
     bool sealed;
     uint64_t
-        synced; /* of one that is not sealed: bytes known to be durable; 0: not even its name */
+        synced;     /* of one that is not sealed: bytes known to be durable; 0: not even its name */
+    uint64_t bytes; /* of its file, as far as is known without asking */
     /* The set's own: */
     struct fs_file *file;
     uint64_t last_used;
@@ -57,6 +58,11 @@ NODISCARD enum status pack_set_list(struct pack_set *set, struct error *err);
 /* PACK's file, open for reading until the next call. */
 NODISCARD enum status pack_set_open(struct pack_set *set, struct pack *pack,
                                     struct fs_file **ret_file, struct error *err);
+
+/* LENGTH bytes of pack NAME at OFFSET into DATA, unchecked. STATUS_CORRUPT: too short, or there is no such pack. */
+NODISCARD enum status pack_set_read_bytes(struct pack_set *set, const struct random_id *name,
+                                          uint64_t offset, void *data, size_t length,
+                                          struct error *err);
 
 /* The record at PLACE into RET_RECORD (cleared first), its CRCs checked. STATUS_CORRUPT: damaged, too short, or there is no
  * such pack; the sentence names pack and offset. */

@@ -59,11 +59,6 @@ void pack_writer_free(struct pack_writer *writer)
     memory_free(writer);
 }
 
-const struct pack_header *pack_writer_header(const struct pack_writer *writer)
-{
-    return &writer->header;
-}
-
 uint64_t pack_writer_length(const struct pack_writer *writer)
 {
     return writer->length;

@@ -22,7 +22,6 @@ NODISCARD enum status pack_writer_new(struct fs *fs, const struct pack_header *h
                                       struct pack_writer **ret_writer, struct error *err);
 void pack_writer_free(struct pack_writer *writer); /* closes, syncs nothing; NULL is fine */
 
-const struct pack_header *pack_writer_header(const struct pack_writer *writer);
 uint64_t pack_writer_length(const struct pack_writer *writer); /* header and records */
 uint64_t pack_writer_synced(
     const struct pack_writer *writer); /* how much of it a sync has made durable */

@@ -84,38 +84,54 @@ uint64_t records_appended(const struct records *records)
 
 /* --- finding ----------------------------------------------------------------------------------- */
 
-enum status records_find(struct records *records, const struct id *ids, size_t count,
-                         uint64_t *ret_numbers, struct error *err)
+enum status records_find(struct records *records, const struct random_id *domain,
+                         const struct id *ids, size_t count, uint64_t *ret_numbers,
+                         struct error *err)
 {
     struct index *index = records->options.index;
-    enum status st =
-        index->ops->find(index, &records->options.domain, ids, count, ret_numbers, err);
+    enum status st = index->ops->find(index, domain, ids, count, ret_numbers, err);
 
     for (size_t i = 0; st == STATUS_OK && i < count; i++) {
         const struct index_record *record = NULL;
 
         if (ret_numbers[i] == 0)
-            record = overlay_find(&records->pending, &ids[i]);
+            record = overlay_find(&records->pending, domain, &ids[i]);
         if (ret_numbers[i] == 0 && record == NULL)
-            record = overlay_find(&records->fresh, &ids[i]);
+            record = overlay_find(&records->fresh, domain, &ids[i]);
         if (record != NULL)
             ret_numbers[i] = record->number;
     }
     return st;
 }
 
-enum status records_place(struct records *records, uint64_t number, struct place *ret_place,
-                          struct error *err)
+/* Where NUMBER lies, if the index need not be asked. */
+static bool place_in_memory(const struct records *records, uint64_t number, struct place *ret_place)
 {
-    struct index *index = records->options.index;
     const struct index_record *record = overlay_find_number(&records->fresh, number);
 
     if (record == NULL)
         record = overlay_find_number(&records->pending, number);
-    if (record == NULL)
-        return index->ops->find_place(index, number, ret_place, err);
-    *ret_place = record->place;
-    return STATUS_OK;
+    if (record != NULL)
+        *ret_place = record->place;
+    return record != NULL;
+}
+
+enum status records_places(struct records *records, const uint64_t *numbers, size_t count,
+                           struct place *ret_places, struct error *err)
+{
+    struct index *index = records->options.index;
+    size_t here = 0;
+
+    while (here < count && place_in_memory(records, numbers[here], &ret_places[here]))
+        here++;
+    if (here == count)
+        return STATUS_OK;
+    enum status st =
+        index->ops->find_places(index, numbers + here, count - here, ret_places + here, err);
+
+    for (size_t i = here; st == STATUS_OK && i < count; i++)
+        (void)place_in_memory(records, numbers[i], &ret_places[i]); /* else it is the index's */
+    return st;
 }
 
 enum status records_read(struct records *records, uint64_t number, struct record_header *ret_header,
@@ -123,8 +139,10 @@ enum status records_read(struct records *records, uint64_t number, struct record
 {
     struct place place;
     struct record_header header;
-    enum status st = records_place(records, number, &place, err);
+    enum status st = records_places(records, &number, 1, &place, err);
 
+    if (st == STATUS_OK && place.length == 0)
+        st = error_set(err, STATUS_NOT_FOUND, "there is no record of that number");
     if (st == STATUS_OK)
         st = pack_set_read(&records->packs, &place, &header, ret_record, err);
     if (st != STATUS_OK)
@@ -142,14 +160,14 @@ enum status records_read(struct records *records, uint64_t number, struct record
 }
 
 /* Of two records with one id both numbers serve: the index has the first one, and the other's record says what it is. */
-enum status records_knows(struct records *records, const struct ref *ref, bool *ret_known,
-                          struct error *err)
+enum status records_knows(struct records *records, const struct random_id *domain,
+                          const struct ref *ref, bool *ret_known, struct error *err)
 {
     struct record_header header;
     struct error damage = {0};
     struct buffer record;
     uint64_t number = 0;
-    enum status st = records_find(records, &ref->id, 1, &number, err);
+    enum status st = records_find(records, domain, &ref->id, 1, &number, err);
 
     if (st != STATUS_OK || number == ref->number || number == 0) {
         if (st == STATUS_OK)
@@ -163,7 +181,8 @@ enum status records_knows(struct records *records, const struct ref *ref, bool *
         *err = damage;
         return st;
     }
-    *ret_known = st == STATUS_OK && id_equal(&header.id, &ref->id);
+    *ret_known = st == STATUS_OK && id_equal(&header.id, &ref->id) &&
+                 random_id_equal(&header.domain, domain);
     return STATUS_OK;
 }
 
@@ -314,6 +333,7 @@ static enum status new_pack(struct records *records, enum pack_class class, stru
             pack_set_remove(&records->packs, pack);
         return error_wrap(err, "begin a pack");
     }
+    pack->bytes = pack_writer_length(writer);
     *open = (struct open_pack){.writer = writer, .pack = pack};
     records->names_pending = true;
     return STATUS_OK;
@@ -351,6 +371,7 @@ static enum status write_seal(struct records *records, enum pack_class class, st
         st = pack_writer_sync(open->writer, &failure);
     open->pack->sealed = st == STATUS_OK;
     if (open->pack->sealed) {
+        open->pack->bytes = pack_writer_sealed_length(open->writer);
         cover_sealed(records, open);
     } else {
         pack_path(&open->pack->name, class, path);
@@ -436,6 +457,7 @@ enum status records_append(struct records *records, struct slice record,
     if (st != STATUS_OK)
         return void_fresh(records, err);
     entry.place.pack = open->pack->name;
+    open->pack->bytes = pack_writer_length(open->writer);
     overlay_add(&records->fresh, &entry);
     records->appended += record.size;
     return fault_point("store.after_append", err);
@@ -451,21 +473,21 @@ enum status records_note(struct records *records, const struct index_record *rec
     return st;
 }
 
-enum status records_unsealed(const struct records *records, struct log_point *point,
+enum status records_unsealed(const struct records *records, struct log_packs *ret_packs,
                              struct error *err)
 {
-    point->pack_count = 0;
+    ret_packs->count = 0;
     for (size_t i = 0; i < records->packs.count; i++) {
         const struct pack *pack = records->packs.packs[i];
 
         if (pack->sealed || pack->synced <= PACK_HEADER_SIZE)
             continue;
-        if (point->pack_count == LOG_POINT_PACKS_MAX)
+        if (ret_packs->count == LOG_POINT_PACKS_MAX)
             return error_set(err, STATUS_UNAVAILABLE,
                              "more than %d packs have no seal after failures of the disk: restart "
                              "the coordinator, which puts them right",
                              LOG_POINT_PACKS_MAX);
-        point->packs[point->pack_count++] =
+        ret_packs->packs[ret_packs->count++] =
             (struct log_point_pack){.name = pack->name, .synced = pack->synced};
     }
     return STATUS_OK;

@@ -20,7 +20,7 @@
 #include "coordinator/store/index.h"
 #include "coordinator/store/pack_set.h"
 #include "format/keys.h"
-#include "format/log_entry.h"
+#include "format/log_body.h"
 #include "format/record.h"
 
 struct records_options {
@@ -30,7 +30,6 @@ struct records_options {
     const struct log *log;
     const struct keys *keys;
     struct random_id repository;
-    struct random_id domain;
     uint64_t pack_size;
     size_t fresh_max; /* so many fresh records, and the next append syncs by itself first */
 };
@@ -50,22 +49,23 @@ uint64_t records_generation(const struct records *records);
 /* Bytes appended so far. */
 uint64_t records_appended(const struct records *records);
 
-/* RET_NUMBERS[i]: the number of IDS[i], 0: not here. */
-NODISCARD enum status records_find(struct records *records, const struct id *ids, size_t count,
-                                   uint64_t *ret_numbers, struct error *err);
+/* RET_NUMBERS[i]: the number of IDS[i] in DOMAIN, 0: not here. */
+NODISCARD enum status records_find(struct records *records, const struct random_id *domain,
+                                   const struct id *ids, size_t count, uint64_t *ret_numbers,
+                                   struct error *err);
 
-/* STATUS_NOT_FOUND: no such number. */
-NODISCARD enum status records_place(struct records *records, uint64_t number,
-                                    struct place *ret_place, struct error *err);
+/* RET_PLACES[i]: where NUMBERS[i] lies; its length is 0 where there is no such number. */
+NODISCARD enum status records_places(struct records *records, const uint64_t *numbers, size_t count,
+                                     struct place *ret_places, struct error *err);
 
 /* The record with NUMBER into RET_RECORD (cleared first): whole by its CRCs, and NUMBER's. STATUS_NOT_FOUND, STATUS_CORRUPT. */
 NODISCARD enum status records_read(struct records *records, uint64_t number,
                                    struct record_header *ret_header, struct buffer *ret_record,
                                    struct error *err);
 
-/* Is what REF names here, under that number? */
-NODISCARD enum status records_knows(struct records *records, const struct ref *ref, bool *ret_known,
-                                    struct error *err);
+/* Is what REF names here in DOMAIN, under that number? */
+NODISCARD enum status records_knows(struct records *records, const struct random_id *domain,
+                                    const struct ref *ref, bool *ret_known, struct error *err);
 
 /* Appends RECORD, whose header is HEADER. Its id is not here. STATUS_EXHAUSTED: no space; nothing has changed.
  * STATUS_ABORTED: writing or a sync failed, and what was fresh is void. */
@@ -81,7 +81,7 @@ NODISCARD enum status records_note(struct records *records, const struct index_r
 NODISCARD enum status records_sync(struct records *records, struct error *err);
 
 /* The packs that are not sealed and hold something durable. STATUS_UNAVAILABLE: too many for an entry of the log. */
-NODISCARD enum status records_unsealed(const struct records *records, struct log_point *point,
+NODISCARD enum status records_unsealed(const struct records *records, struct log_packs *ret_packs,
                                        struct error *err);
 
 /* Syncs, and seals the packs that are open. */

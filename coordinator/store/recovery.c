@@ -1,16 +1,17 @@
 #include "coordinator/store/recovery.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/fault.h"
+#include "base/invariant.h"
 #include "base/memory.h"
 #include "coordinator/store/found_pack.h"
 #include "coordinator/store/pack_file.h"
 #include "coordinator/store/thing.h"
 
-enum { ROOM_LEAST = 64 };
+enum { ROOM_LEAST = 64, COVERS_MAX = 256 };
 
 struct recovery {
     const struct recovery_world *world;
@@ -18,10 +19,6 @@ struct recovery {
     struct codec_context *codec;
     struct found_pack *found;
     size_t found_count;
-    /* What has to wait until all that it may name has come: all but durable blocks. */
-    struct found_record *waiting;
-    size_t waiting_count;
-    size_t waiting_room;
     struct buffer record; /* scratch */
     struct buffer stored;
     struct random_id *missing; /* packs */
@@ -30,8 +27,15 @@ struct recovery {
     struct error wrong; /* the first thing in which index and packs differ; STATUS_OK: none */
     uint64_t copied;
     uint64_t left_out; /* of tails */
-    bool full;         /* the file system: what is left of the tails waits for another start */
-    bool indexed;      /* all that counts is durable and in the index */
+    uint64_t left_out_lines;
+    uint64_t unreadable; /* restore points and partial trees */
+    size_t spent;        /* condemned packs whose cover says that nothing in them counts */
+    size_t condemned;    /* all of them */
+    bool covered;        /* the index knows of some pack at least */
+    struct index_cover covers[COVERS_MAX]; /* for the index */
+    size_t cover_count;
+    bool full;    /* the file system: what is left of the tails waits for another start */
+    bool indexed; /* all that counts is durable and in the index */
 };
 
 static const struct log *log_of_run(const struct recovery *run)
@@ -85,6 +89,28 @@ static enum status list_packs(struct recovery *run, struct error *err)
     return st;
 }
 
+static bool is_condemned(const struct recovery *run, const struct random_id *name)
+{
+    struct log_condemned condemned;
+
+    return log_state_find_condemned(run->world->state, name, &condemned) && condemned.complete;
+}
+
+static enum status take_condemned(void *arg, const struct log_condemned *condemned,
+                                  struct error *err)
+{
+    struct recovery *run = arg;
+    struct found_pack *found = find_found(run, &condemned->pack);
+
+    (void)err; /* cannot fail */
+    if (!condemned->complete)
+        return STATUS_OK;
+    run->condemned++;
+    if (found != NULL)
+        found->condemned = true;
+    return STATUS_OK;
+}
+
 static enum status note_missing(struct recovery *run, const struct random_id *name,
                                 struct error *err)
 {
@@ -99,6 +125,17 @@ static enum status note_missing(struct recovery *run, const struct random_id *na
     }
     run->missing[run->result.missing_packs++] = *name;
     return STATUS_OK;
+}
+
+/* The cover of a condemned pack. */
+static void take_spent(struct recovery *run, const struct index_cover *cover,
+                       struct found_pack *found)
+{
+    if (cover->covered != PACK_HEADER_SIZE || cover->sealed)
+        return;
+    run->spent++;
+    if (found != NULL)
+        found->cover_sealed = true;
 }
 
 static bool is_missing(const struct recovery *run, const struct random_id *name)
@@ -126,6 +163,11 @@ static enum status take_cover(void *arg, const struct index_cover *cover, struct
     char name[RANDOM_ID_TEXT_SIZE];
     struct error wrong = {0};
 
+    run->covered = true;
+    if (is_condemned(run, &cover->pack)) {
+        take_spent(run, cover, found);
+        return STATUS_OK;
+    }
     random_id_text(&cover->pack, name);
     if (cover->covered == PACK_HEADER_SIZE && found == NULL)
         return STATUS_OK; /* nothing in it counted, its name neither */
@@ -152,8 +194,15 @@ static enum status take_cover(void *arg, const struct index_cover *cover, struct
 static enum status take_covers(struct recovery *run, struct error *err)
 {
     struct index *index = run->world->options->index;
-    enum status st = index->ops->each_cover(index, take_cover, run, err);
+    struct error wrong = {0};
+    enum status st = log_state_each_condemned(run->world->state, take_condemned, run, err);
 
+    if (st == STATUS_OK)
+        st = index->ops->each_cover(index, take_cover, run, err);
+    if (st == STATUS_OK && run->covered && run->spent < run->condemned) {
+        DISCARD(error_set(&wrong, STATUS_CORRUPT, "the index is older than the last collection"));
+        note_wrong(run, &wrong);
+    }
     if (st != STATUS_OK || run->wrong.status == STATUS_OK)
         return st;
     log_warning(log_of_run(run), "%s: the index is made anew from all packs", run->wrong.text);
@@ -164,24 +213,27 @@ static enum status take_covers(struct recovery *run, struct error *err)
     return index->ops->clear(index, err);
 }
 
+static enum status take_synced(void *arg, const struct log_point_pack *pack, struct error *err)
+{
+    struct recovery *run = arg;
+    struct found_pack *found = find_found(run, &pack->name);
+    char name[RANDOM_ID_TEXT_SIZE];
+
+    if (found != NULL) {
+        found->synced = pack->synced;
+        return STATUS_OK;
+    }
+    if (is_condemned(run, &pack->name))
+        return STATUS_OK;
+    random_id_text(&pack->name, name);
+    log_warning(log_of_run(run), "pack %s, which the log names, is missing", name);
+    return is_missing(run, &pack->name) ? STATUS_OK : note_missing(run, &pack->name, err);
+}
+
 static enum status take_log(struct recovery *run, struct error *err)
 {
-    const struct log_state *state = run->world->state;
-    char name[RANDOM_ID_TEXT_SIZE];
-    enum status st = STATUS_OK;
+    enum status st = log_state_each_pack(run->world->state, take_synced, run, err);
 
-    for (size_t i = 0; st == STATUS_OK && i < state->pack_count; i++) {
-        struct found_pack *found = find_found(run, &state->packs[i].name);
-
-        if (found != NULL) {
-            found->synced = state->packs[i].synced;
-            continue;
-        }
-        random_id_text(&state->packs[i].name, name);
-        log_warning(log_of_run(run), "pack %s, which the log names, is missing", name);
-        if (!is_missing(run, &state->packs[i].name))
-            st = note_missing(run, &state->packs[i].name, err);
-    }
     for (size_t i = 0; i < run->found_count; i++) {
         if (run->found[i].synced < run->found[i].covered)
             run->found[i].synced = run->found[i].covered;
@@ -193,9 +245,52 @@ static enum status take_log(struct recovery *run, struct error *err)
 
 static void note_number(struct recovery *run, uint64_t number)
 {
-    if (number_space(number) == run->world->state->space &&
+    if (number_space(number) == log_state_space(run->world->state) &&
         number_sequence(number) >= run->result.first_free)
         run->result.first_free = number_sequence(number) + 1;
+}
+
+/* May a line be logged about one more record that is left out? */
+static bool may_tell(struct recovery *run)
+{
+    return run->left_out_lines++ < RECOVERY_LINES_MAX;
+}
+
+/* ARG: a number, set to 0 if it is found. */
+static enum status find_dead(void *arg, struct slice numbers, struct error *err)
+{
+    uint64_t *wanted = arg;
+    size_t low = 0;
+    size_t high = numbers.size / sizeof(uint64_t);
+
+    (void)err; /* cannot fail */
+    while (*wanted != 0 && low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct cursor cursor =
+            cursor_of(slice_of(numbers.data + middle * sizeof(uint64_t), sizeof(uint64_t)));
+        uint64_t number = cursor_u64le(&cursor);
+
+        if (number == *wanted)
+            *wanted = 0;
+        else if (number < *wanted)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return STATUS_OK;
+}
+
+/* Did the collection that condemned its pack find that nothing needs RECORD? */
+static bool is_dead(struct recovery *run, const struct found_record *record)
+{
+    uint64_t number = record->record.number;
+    struct error ignored = {0}; /* find_dead() cannot fail */
+
+    if (!is_condemned(run, &record->record.place.pack))
+        return false;
+    DISCARD(log_state_each_dead(run->world->state, &record->record.place.pack, find_dead, &number,
+                                &ignored));
+    return number == 0;
 }
 
 /* *RET_NEW: is RECORD to be put in? Not if it is here already, and not if its number is another thing's. */
@@ -206,7 +301,8 @@ static enum status is_new(struct recovery *run, const struct found_record *recor
     struct record_header header;
     struct error missing = {0};
     uint64_t number = 0;
-    enum status st = records_find(records, &record->record.id, 1, &number, err);
+    enum status st =
+        records_find(records, &record->record.domain, &record->record.id, 1, &number, err);
 
     *ret_new = false;
     /* Of two numbers for one id both may be named by durable nodes; who named a tail's is no more. */
@@ -221,8 +317,9 @@ static enum status is_new(struct recovery *run, const struct found_record *recor
         *err = missing;
         return st;
     }
-    *ret_new = id_equal(&header.id, &record->record.id);
-    if (!*ret_new)
+    *ret_new = id_equal(&header.id, &record->record.id) &&
+               random_id_equal(&header.domain, &record->record.domain);
+    if (!*ret_new && may_tell(run))
         log_warning(log_of_run(run),
                     "number %" PRIu64 " is of two records: the one in pack "
                     "that was read later is left out",
@@ -230,39 +327,39 @@ static enum status is_new(struct recovery *run, const struct found_record *recor
     return STATUS_OK;
 }
 
-/* A record of a pack: durable blocks are put in at once, all else waits. */
-static enum status take_record(void *arg, const struct found_record *record, struct error *err)
+/* The first look at a record: a durable block is put in at once, all else waits for what it may name. */
+static enum status take_record(void *arg, const struct found_record *record, bool *ret_done,
+                               struct error *err)
 {
     struct recovery *run = arg;
     bool new = false;
-    enum status st = STATUS_OK;
 
     note_number(run, record->record.number);
-    if (record->kind == KIND_BLOCK && !record->tail) {
-        st = is_new(run, record, &new, err);
-        if (st == STATUS_OK && new)
-            st = records_note(run->world->records, &record->record, err);
-        return st;
-    }
-    if (run->waiting_count == run->waiting_room) {
-        size_t room = run->waiting_room == 0 ? ROOM_LEAST : run->waiting_room * 2;
-        struct found_record *grown = memory_resize(run->waiting, room, sizeof(*grown));
+    *ret_done = is_dead(run, record);
+    if (*ret_done || record->kind != KIND_BLOCK || record->tail ||
+        domains_find(run->world->domains, &record->record.domain) == NULL ||
+        is_condemned(run, &record->record.place.pack))
+        return STATUS_OK;
+    enum status st = is_new(run, record, &new, err);
 
-        if (grown == NULL)
-            return error_set_no_memory(err, room * sizeof(*grown), "records to put in");
-        run->waiting = grown;
-        run->waiting_room = room;
-    }
-    run->waiting[run->waiting_count++] = *record;
-    return STATUS_OK;
+    if (st == STATUS_OK && new)
+        st = records_note(run->world->records, &record->record, err);
+    *ret_done = st == STATUS_OK;
+    return st;
 }
+
+/* Whose refs are looked at. */
+struct ref_owner {
+    struct recovery *run;
+    const struct random_id *domain;
+};
 
 /* STATUS_CORRUPT: what REF names is not here. */
 static enum status require_ref(void *arg, const struct ref *ref, struct error *err)
 {
-    struct recovery *run = arg;
+    const struct ref_owner *owner = arg;
     bool known = false;
-    enum status st = records_knows(run->world->records, ref, &known, err);
+    enum status st = records_knows(owner->run->world->records, owner->domain, ref, &known, err);
 
     if (st == STATUS_OK && !known)
         st = error_set(err, STATUS_CORRUPT, "number %" PRIu64 ", which it names, is not here",
@@ -276,18 +373,22 @@ static enum status check_record(struct recovery *run, const struct found_record 
 {
     const struct keys *keys = run->world->options->keys;
     struct pack_set *packs = records_packs(run->world->records);
+    const struct store_domain *domain = domains_find(run->world->domains, &record->record.domain);
+    struct ref_owner owner = {.run = run, .domain = &record->record.domain};
     struct record_header header;
     enum status st = pack_set_read(packs, &record->record.place, &header, &run->record, err);
 
-    if (st == STATUS_OK && (header.number != record->record.number || header.kind != record->kind))
+    INVARIANT(domain != NULL); /* found_pack_each() */
+    if (st == STATUS_OK && (header.number != record->record.number || header.kind != record->kind ||
+                            !random_id_equal(&header.domain, &domain->id)))
         st = error_set(err, STATUS_CORRUPT, "the pack's index says something else of it");
     if (st == STATUS_OK)
         st = record_open(keys, run->codec, buffer_slice(&run->record), &header, &run->stored, err);
     if (st == STATUS_OK)
-        st = thing_check(run->world->id_key, header.kind, buffer_slice(&run->stored),
+        st = thing_check(domain->id_key, header.kind, buffer_slice(&run->stored),
                          &record->record.id, err);
     if (st == STATUS_OK)
-        st = thing_each_ref(header.kind, buffer_slice(&run->stored), require_ref, run, err);
+        st = thing_each_ref(header.kind, buffer_slice(&run->stored), require_ref, &owner, err);
     return st;
 }
 
@@ -322,26 +423,11 @@ static void leave_out(struct recovery *run, const struct found_record *record,
     run->result.left_out++;
     if (found != NULL)
         found->incomplete = true;
+    if (!may_tell(run))
+        return;
     random_id_text(&record->record.place.pack, name);
     log_warning(log_of_run(run), "record %" PRIu64 " (pack %s at %" PRIu64 ") is left out: %s",
                 record->record.number, name, record->record.place.offset, reason->text);
-}
-
-/* Blocks first, then by rank; of one rank the durable ones first, then as they were found. */
-static int compare_waiting(const void *a, const void *b)
-{
-    const struct found_record *left = a;
-    const struct found_record *right = b;
-    unsigned left_rank = thing_rank(left->kind);
-    unsigned right_rank = thing_rank(right->kind);
-
-    if (left_rank != right_rank)
-        return left_rank < right_rank ? -1 : 1;
-    if (left->tail != right->tail)
-        return left->tail ? 1 : -1;
-    if (left->record.number != right->record.number)
-        return left->record.number < right->record.number ? -1 : 1;
-    return 0;
 }
 
 /* RECORD, of a tail, waits for another start: there is no space for its copy. */
@@ -359,45 +445,89 @@ static void postpone(struct recovery *run, const struct found_record *record,
         found->postponed = true;
 }
 
-static enum status put_in_waiting(struct recovery *run, struct error *err)
+/* RECORD, of a rank of which all lower ones have come. */
+static enum status put_in_checked(void *arg, const struct found_record *record, struct error *err)
+{
+    struct recovery *run = arg;
+    struct error reason = {0};
+    bool new = false;
+    enum status st = is_dead(run, record) ? STATUS_OK : is_new(run, record, &new, err);
+
+    if (st != STATUS_OK || !new)
+        return st;
+    if (record->tail && run->full) {
+        postpone(run, record, &reason);
+        return STATUS_OK;
+    }
+    st = check_record(run, record, &reason);
+    if (st == STATUS_CORRUPT) {
+        leave_out(run, record, &reason);
+        return STATUS_OK;
+    }
+    if (st == STATUS_OK)
+        st = put_in(run, record, &reason);
+    if (st == STATUS_EXHAUSTED && record->tail) {
+        postpone(run, record, &reason);
+        return STATUS_OK;
+    }
+    if (st != STATUS_OK)
+        *err = reason;
+    return st;
+}
+
+static bool is_done(const struct found_pack *found, unsigned rank)
+{
+    return (found->ranks | found->tail_ranks) >> rank == 0;
+}
+
+static void tell_progress(const struct recovery *run, unsigned rank)
+{
+    uint64_t done = 0;
+
+    if (run->world->progress == NULL)
+        return;
+    for (size_t i = 0; i < run->found_count; i++)
+        done += is_done(&run->found[i], rank) ? 1 : 0;
+    run->world->progress(run->world->progress_arg, done, run->found_count);
+}
+
+/* The records of RANK: the durable ones, then those of tails; of condemned packs last. */
+static enum status put_in_rank(struct recovery *run, unsigned rank, struct error *err)
+{
+    static const struct {
+        bool tail;
+        bool condemned;
+    } turns[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+    enum status st = STATUS_OK;
+
+    for (size_t turn = 0; turn < sizeof(turns) / sizeof(turns[0]); turn++) {
+        for (size_t i = 0; st == STATUS_OK && i < run->found_count; i++) {
+            struct found_pack *found = &run->found[i];
+
+            if (found->condemned == turns[turn].condemned)
+                st = found_pack_each(&run->found_world, found, rank, turns[turn].tail,
+                                     put_in_checked, run, err);
+        }
+    }
+    return st;
+}
+
+static enum status put_in_all(struct recovery *run, struct error *err)
 {
     enum status st = STATUS_OK;
 
-    if (run->waiting_count > 0)
-        qsort(run->waiting, run->waiting_count, sizeof(run->waiting[0]), compare_waiting);
-    for (size_t i = 0; st == STATUS_OK && i < run->waiting_count; i++) {
-        const struct found_record *record = &run->waiting[i];
-        struct error reason = {0};
-        bool new = false;
-
-        st = is_new(run, record, &new, err);
-        if (st != STATUS_OK || !new)
-            continue;
-        if (record->tail && run->full) {
-            postpone(run, record, &reason);
-            continue;
-        }
-        st = check_record(run, record, &reason);
-        if (st == STATUS_CORRUPT) {
-            leave_out(run, record, &reason);
-            st = STATUS_OK;
-            continue;
-        }
-        if (st == STATUS_OK)
-            st = put_in(run, record, &reason);
-        if (st == STATUS_EXHAUSTED && record->tail) {
-            postpone(run, record, &reason);
-            st = STATUS_OK;
-        }
-        if (st != STATUS_OK)
-            *err = reason;
+    for (unsigned rank = 0; st == STATUS_OK && rank <= THING_RANK_MAX; rank++) {
+        tell_progress(run, rank);
+        st = put_in_rank(run, rank, err);
     }
+    if (st == STATUS_OK)
+        tell_progress(run, THING_RANK_MAX + 1);
     return st;
 }
 
 /* --- what is left of the packs ----------------------------------------------------------------- */
 
-static enum status examine_packs(struct recovery *run, struct error *err)
+static enum status survey_packs(struct recovery *run, struct error *err)
 {
     enum status st = STATUS_OK;
 
@@ -412,8 +542,37 @@ static enum status examine_packs(struct recovery *run, struct error *err)
         if (found->cover_sealed)
             found->pack->sealed = true;
         else
-            st = found_pack_examine(&run->found_world, found, take_record, run, err);
+            st = found_pack_survey(&run->found_world, found, take_record, run, err);
+        found->pack->bytes = found->size;
+        run->result.left_out += found->strange;
     }
+    return st;
+}
+
+static enum status apply_covers(struct recovery *run, struct error *err)
+{
+    struct index *index = run->world->options->index;
+    struct error failure = {0};
+    const struct index_batch batch = {.covers = run->covers, .cover_count = run->cover_count};
+
+    if (run->cover_count == 0)
+        return STATUS_OK;
+    enum status st = index->ops->apply(index, &batch, &failure);
+
+    run->cover_count = 0;
+    if (st == STATUS_OK || st == STATUS_EXHAUSTED)
+        return STATUS_OK; /* what it does not know it learns at the next start */
+    *err = failure;
+    return st;
+}
+
+static enum status add_cover(struct recovery *run, const struct index_cover *cover,
+                             struct error *err)
+{
+    enum status st = run->cover_count == COVERS_MAX ? apply_covers(run, err) : STATUS_OK;
+
+    if (st == STATUS_OK)
+        run->covers[run->cover_count++] = *cover;
     return st;
 }
 
@@ -421,21 +580,22 @@ static enum status examine_packs(struct recovery *run, struct error *err)
 static enum status cover(struct recovery *run, const struct found_pack *found, bool sealed,
                          struct error *err)
 {
-    struct index *index = run->world->options->index;
-    struct error failure = {0};
     struct index_cover entry = {.pack = found->pack->name};
-    const struct index_batch batch = {.covers = &entry, .cover_count = 1};
 
     if (!found->incomplete) {
         entry.sealed = sealed;
         entry.covered = sealed || found->size < found->synced ? found->size : found->synced;
     }
-    enum status st = index->ops->apply(index, &batch, &failure);
+    return add_cover(run, &entry, err);
+}
 
-    if (st == STATUS_OK || st == STATUS_EXHAUSTED)
-        return STATUS_OK; /* what it does not know it learns at the next start */
-    *err = failure;
-    return st;
+/* Once the index was made anew: nothing in a condemned pack counts. */
+static enum status cover_condemned(void *arg, const struct log_condemned *condemned,
+                                   struct error *err)
+{
+    const struct index_cover entry = {.pack = condemned->pack, .covered = PACK_HEADER_SIZE};
+
+    return condemned->complete ? add_cover(arg, &entry, err) : STATUS_OK;
 }
 
 /* FOUND gets its seal if it can have one. */
@@ -446,8 +606,10 @@ static bool seal(struct recovery *run, struct found_pack *found)
 
     if (found->postponed || !run->indexed)
         return false;
-    if (found_pack_seal(&run->found_world, found, &failure) == STATUS_OK)
+    if (found_pack_seal(&run->found_world, found, &failure) == STATUS_OK) {
+        found->pack->bytes = found->size;
         return true;
+    }
     pack_path(&found->pack->name, found->pack->class, path);
     log_warning(log_of_run(run), "%s stays without a seal until the next start: %s", path,
                 failure.text);
@@ -459,13 +621,13 @@ static enum status finish_pack(struct recovery *run, struct found_pack *found, s
 {
     bool sealed = !found->scanned;
 
-    if (found->scanned && found->index.size > 0) {
+    if (found->scanned && found->counts) {
         sealed = seal(run, found);
         found->pack->sealed = sealed;
         found->pack->synced = found->size < found->synced ? found->size : found->synced;
     }
-    if (found->scanned && found->index.size == 0 && !found->incomplete)
-        return STATUS_OK; /* only a tail that waits */
+    if (found->condemned || (found->scanned && !found->counts && !found->incomplete))
+        return STATUS_OK; /* it has its cover; or: only a tail that waits */
     return run->indexed ? cover(run, found, sealed, err) : STATUS_OK;
 }
 
@@ -474,7 +636,7 @@ static bool is_spent(const struct recovery *run, const struct found_pack *found)
 {
     if (found->empty)
         return true;
-    return found->scanned && found->index.size == 0 && !found->incomplete && !found->postponed &&
+    return found->scanned && !found->counts && !found->incomplete && !found->postponed &&
            run->indexed && run->result.missing_packs == 0 && run->result.left_out == 0;
 }
 
@@ -498,31 +660,58 @@ static enum status finish_packs(struct recovery *run, struct error *err)
         /* If it cannot be removed it comes again: nothing in it counts. */
         DISCARD(fs_remove(packs->fs, path, &ignored));
         pack_set_remove(packs, found->pack);
+        found->pack = NULL;
     }
-    return st;
+    if (st == STATUS_OK && run->indexed && run->spent < run->condemned)
+        st = log_state_each_condemned(run->world->state, cover_condemned, run, err);
+    return st == STATUS_OK ? apply_covers(run, err) : st;
+}
+
+/* Says so if what stands behind ENTRY of the log, WHAT, cannot be read. */
+static void report_root(struct recovery *run, const char *what, const struct random_id *task,
+                        const struct random_id *domain, const struct ref *root)
+{
+    struct error err = {0};
+    bool known = false;
+    char name[RANDOM_ID_TEXT_SIZE];
+
+    if (records_knows(run->world->records, domain, root, &known, &err) != STATUS_OK || known ||
+        run->unreadable++ >= RECOVERY_LINES_MAX)
+        return;
+    random_id_text(task, name);
+    log_warning(log_of_run(run),
+                "the %s of task %s cannot be read: something that it needs is missing or damaged",
+                what, name);
+}
+
+static void report_roots(struct recovery *run)
+{
+    size_t count = 0;
+    const struct store_point *points = log_state_points(run->world->state, &count);
+
+    for (size_t i = 0; i < count; i++)
+        report_root(run, "restore point", &points[i].task, &points[i].domain, &points[i].envelope);
+    const struct store_partial *partials = log_state_partials(run->world->state, &count);
+
+    for (size_t i = 0; i < count; i++)
+        report_root(run, "partial tree", &partials[i].task, &partials[i].domain, &partials[i].root);
 }
 
 static void report(struct recovery *run)
 {
-    const struct log_state *state = run->world->state;
-    struct error err = {0};
-
     if (run->copied > 0 || run->left_out > 0)
         log_info(log_of_run(run),
                  "after a crash: %" PRIu64 " records were copied to new packs, %" PRIu64
                  " that belonged to no restore point are left out",
                  run->copied, run->left_out);
-    for (size_t i = 0; i < state->point_count; i++) {
-        const struct ref *envelope = &state->points[i].envelope;
-        bool known = false;
-
-        if (records_knows(run->world->records, envelope, &known, &err) != STATUS_OK || known)
-            continue;
+    if (run->left_out_lines > RECOVERY_LINES_MAX)
+        log_warning(log_of_run(run), "%" PRIu64 " more records are left out",
+                    run->left_out_lines - RECOVERY_LINES_MAX);
+    report_roots(run);
+    if (run->unreadable > RECOVERY_LINES_MAX)
         log_warning(log_of_run(run),
-                    "the restore point of log entry %" PRIu64
-                    " cannot be read: something that it needs is missing or damaged",
-                    state->points[i].sequence);
-    }
+                    "%" PRIu64 " more restore points or partial trees cannot be read",
+                    run->unreadable - RECOVERY_LINES_MAX);
 }
 
 /* Without space for the index all stays as it is until the next start: what is durable is found in memory till then. */
@@ -553,15 +742,15 @@ static enum status run_all(struct recovery *run, struct error *err)
         return st;
     st = take_log(run, err);
     if (st == STATUS_OK)
-        st = examine_packs(run, err);
+        st = survey_packs(run, err);
     if (st == STATUS_OK)
-        st = put_in_waiting(run, err);
+        st = put_in_all(run, err);
     if (st == STATUS_OK)
         st = sync_records(run, err);
     if (st == STATUS_OK)
         st = finish_packs(run, err);
     if (st == STATUS_OK)
-        st = index->ops->last_number(index, run->world->state->space, &last, err);
+        st = index->ops->last_number(index, log_state_space(run->world->state), &last, err);
     if (st != STATUS_OK)
         return st;
     if (last != 0)
@@ -581,9 +770,9 @@ enum status recovery_run(const struct recovery_world *world, struct recovery_res
                         .keys = options->keys,
                         .random = options->random,
                         .log = options->log,
-                        .repository = options->repository,
-                        .domain = options->domain},
-        .result = {.first_free = world->state->first_free},
+                        .domains = world->domains,
+                        .repository = options->repository},
+        .result = {.first_free = log_state_first_free(world->state)},
     };
 
     buffer_init(&run.record, RECORD_SIZE_MAX);
@@ -597,11 +786,8 @@ enum status recovery_run(const struct recovery_world *world, struct recovery_res
         *ret_result = run.result;
     else
         st = error_wrap(err, "put the packs right");
-    for (size_t i = 0; i < run.found_count; i++)
-        found_pack_deinit(&run.found[i]);
     memory_free(run.found);
     memory_free(run.missing);
-    memory_free(run.waiting);
     codec_context_free(run.codec);
     buffer_deinit(&run.record);
     buffer_deinit(&run.stored);

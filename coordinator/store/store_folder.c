@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "coordinator/store/log_head.h"
 #include "coordinator/store/pack_file.h"
+#include "coordinator/store/proved.h"
 
 #define REPOSITORY_FILE "repository"
 
@@ -20,7 +22,8 @@ static bool has(const struct fs_names *names, const char *name)
 /* What an earlier attempt that did not come to its end may have left. */
 static bool is_ours(const char *name)
 {
-    static const char *const ours[] = {PACK_DIR, LOG_DIR, "lock", REPOSITORY_FILE ".new"};
+    static const char *const ours[] = {PACK_DIR,      LOG_DIR,    "lock", REPOSITORY_FILE ".new",
+                                       LOG_HEAD_FILE, PROVED_FILE};
 
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (strcmp(name, ours[i]) == 0)
@@ -90,18 +93,26 @@ static enum status make_empty(struct fs *fs, struct error *err)
     }
     if (st == STATUS_OK && has(&names, LOG_DIR))
         st = remove_log(fs, err);
+    if (st == STATUS_OK && has(&names, LOG_HEAD_FILE))
+        st = fs_remove(fs, LOG_HEAD_FILE, err);
+    if (st == STATUS_OK && has(&names, PROVED_FILE))
+        st = fs_remove(fs, PROVED_FILE, err);
     fs_names_deinit(&names);
     return st;
 }
 
-static enum status make_repository(const struct store_log_world *world,
+static enum status make_repository(const struct store_log_world *world, const struct random_id *id,
                                    struct repository *ret_repository, struct random_id *ret_writer,
                                    uint32_t *ret_space, struct error *err)
 {
     struct random_source *random = world->random;
     uint32_t space = 0;
-    enum status st = random_bytes(random, ret_repository->id.bytes, RANDOM_ID_SIZE, err);
+    enum status st = STATUS_OK;
 
+    if (id != NULL)
+        ret_repository->id = *id;
+    else
+        st = random_bytes(random, ret_repository->id.bytes, RANDOM_ID_SIZE, err);
     if (st == STATUS_OK)
         st = random_bytes(random, ret_repository->domain.bytes, RANDOM_ID_SIZE, err);
     if (st == STATUS_OK)
@@ -115,8 +126,8 @@ static enum status make_repository(const struct store_log_world *world,
     return STATUS_OK;
 }
 
-enum status store_folder_create(const struct store_log_world *world, int64_t time_us,
-                                struct error *err)
+enum status store_folder_create(const struct store_log_world *world, const struct random_id *id,
+                                int64_t time_us, struct error *err)
 {
     struct repository repository = {0};
     struct random_id writer;
@@ -128,7 +139,7 @@ enum status store_folder_create(const struct store_log_world *world, int64_t tim
     enum status st = make_empty(world->fs, err);
 
     if (st == STATUS_OK)
-        st = make_repository(world, &repository, &writer, &space, err);
+        st = make_repository(world, id, &repository, &writer, &space, err);
     if (st == STATUS_OK)
         st = fs_make_dir(world->fs, PACK_DIR, err);
     if (st == STATUS_OK)

@@ -14,9 +14,10 @@
  * STATUS_PRECONDITION as in store_create(). */
 NODISCARD enum status store_folder_check_free(struct fs *fs, struct error *err);
 
-/* An empty folder that is no repository yet gets its folders and its log; last of all, durably, the file that makes it one.
- * See store_create(). */
-NODISCARD enum status store_folder_create(const struct store_log_world *world, int64_t time_us,
+/* An empty folder that is no repository yet gets its folders and its log; last of all, durably, the file that makes it one,
+ * the repository of ID (NULL: a random one). See store_create(). */
+NODISCARD enum status store_folder_create(const struct store_log_world *world,
+                                          const struct random_id *id, int64_t time_us,
                                           struct error *err);
 
 /* Reads and checks the file; KEYS are the right ones. See store_open() for the statuses. */

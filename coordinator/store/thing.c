@@ -13,6 +13,7 @@ unsigned thing_rank(uint8_t kind)
     case KIND_BODY:
         return 1;
     case KIND_DISK_ROOT:
+    case KIND_FILE_ROOT:
         return THING_RANK_MAX - 1;
     case KIND_ENVELOPE:
         return THING_RANK_MAX;
@@ -53,6 +54,9 @@ static enum status id_of_stored(const struct hash_key *id_key, uint8_t kind, str
     case KIND_DISK_ROOT:
         st = disk_root_decode(stored, &root, err);
         return st == STATUS_OK ? disk_root_id(id_key, &root, ret_id, err) : st;
+    case KIND_FILE_ROOT:
+        st = file_root_decode(stored, &root, err);
+        return st == STATUS_OK ? file_root_id(id_key, &root, ret_id, err) : st;
     case KIND_ENVELOPE:
         st = envelope_decode_stored(stored, &envelope, err);
         if (st == STATUS_OK)
@@ -106,6 +110,8 @@ static enum status refs_of_envelope(struct slice stored, each_ref *each, void *a
 
     for (uint16_t i = 0; st == STATUS_OK && i < envelope.disk_count; i++)
         st = each(arg, &envelope.disks[i].root, err);
+    for (uint16_t i = 0; st == STATUS_OK && i < envelope.file_count; i++)
+        st = each(arg, &envelope.files[i].root, err);
     if (st == STATUS_OK)
         st = each(arg, &envelope.body, err);
     envelope_deinit(&envelope);
@@ -123,7 +129,9 @@ enum status thing_each_ref(uint8_t kind, struct slice stored, each_ref *each, vo
     case KIND_BODY:
         return STATUS_OK;
     case KIND_DISK_ROOT:
-        st = disk_root_decode(stored, &root, err);
+    case KIND_FILE_ROOT:
+        st = kind == KIND_DISK_ROOT ? disk_root_decode(stored, &root, err)
+                                    : file_root_decode(stored, &root, err);
         if (st == STATUS_OK && !id_is_hole(&root.top.id))
             st = each(arg, &root.top, err);
         return st;

@@ -10,7 +10,7 @@
 #include "base/slice.h"
 #include "format/id.h"
 
-/* 0: blocks, 1: bodies, 2 to 10: nodes by level, 11: disk roots, 12: envelopes: a thing names only such of a lower rank. */
+/* 0: blocks, 1: bodies, 2 to 10: nodes by level, 11: roots of disks and files, 12: envelopes: a thing names only such of a lower rank. */
 enum { THING_RANK_MAX = 12 };
 
 unsigned thing_rank(uint8_t kind);

@@ -40,6 +40,7 @@ class House:
         self.tls = certificates(case.path('tls'))
         self.data = data or case.path('data')
         self.key = case.path('repository.key')
+        self.kit = case.path('repository.kit')
         self.disks = {name: case.path(name + '.raw') for name in disk_names}
         self.coordinator = None
         self.agent = None
@@ -58,11 +59,15 @@ class House:
     def run_coordinator(self, *arguments, fault=None):
         return programs.run([self.binary('coordinator', 'tidemark-coordinator')] + list(arguments), fault=fault)
 
-    def init(self, fault=None):
-        return self.run_coordinator('init', '--data', self.data, '--key-file', self.key, fault=fault)
+    def init(self, data=None, key=None, kit=None, fault=None):
+        """A repository and its key, as tests want them: no passphrase, and all on the one file system that there is."""
+        key = key or self.key
+        kit = kit or (self.kit if key == self.key else key + '.kit')
+        return self.run_coordinator('init', '--data', data or self.data, '--key', key, '--kit', kit,
+                                    '--kit-anywhere', '--no-passphrase', fault=fault)
 
     def coordinator_arguments(self, data=None, key=None, agents=0, consoles=0):
-        return ['run', '--data', data or self.data, '--key-file', key or self.key,
+        return ['run', '--data', data or self.data, '--key', key or self.key,
                 '--tls', os.path.join(self.tls, 'coordinator'),
                 '--agents', '127.0.0.1:%d' % agents, '--consoles', '127.0.0.1:%d' % consoles]
 

@@ -2,10 +2,11 @@
  * one of the reasons that are told; entries come in order, each once; what was read is there again after it was opened to be
  * written, and goes on.
  *
- * The input is a row of {u8 what, u16le length, bytes}, put one behind the other into segments: what % 8 is 0: the bytes as
+ * The input is a row of {u8 what, u16le length, bytes}, put one behind the other into segments: what % 9 is 0: the bytes as
  * they are; 1: the bytes begin another segment; 2: the bytes are {u8 type, body}: the next entry of the chain, signed; 3: the
  * same, with the sequence and what it chains to of the entry before it; 4: the newest entry once more; 5: the one before it
- * once more; 6: the first entry, of the writer's space; 7: like 2, and the chain does not go on from it. */
+ * once more; 6: the first entry, of the writer's space; 7: like 2, and the chain does not go on from it;
+ * 8: begins another segment with a summary in one part: the writer's space, and the bytes as more items. */
 #include "coordinator/store/log_reader.h"
 
 #include <fcntl.h>
@@ -49,7 +50,7 @@ struct run {
     struct buffer segment; /* the one that is filled */
     uint64_t number;       /* its own */
     uint64_t delivered;    /* the sequence of the last entry that came */
-    struct log_state state;
+    struct log_state *state;
 };
 
 static void start(struct run *run)
@@ -73,7 +74,7 @@ static void start(struct run *run)
 
 static void end(struct run *run)
 {
-    log_state_deinit(&run->state);
+    log_state_free(run->state);
     buffer_deinit(&run->segment);
     buffer_deinit(&run->chain.newest);
     buffer_deinit(&run->chain.older);
@@ -143,15 +144,43 @@ static void put_entry(struct run *run, uint8_t type, struct slice body, enum put
     buffer_deinit(&entry);
 }
 
-static void put_space(struct run *run)
+static void encode_space(const struct run *run, struct buffer *body)
 {
     struct log_space space = {.space = SPACE};
-    struct buffer body;
 
     sign_key_public(run->signer, space.public_key);
-    buffer_init(&body, LOG_ENTRY_BODY_MAX);
-    log_space_encode(&space, &body);
+    buffer_init(body, LOG_ENTRY_BODY_MAX);
+    log_space_encode(&space, body);
+}
+
+static void put_space(struct run *run)
+{
+    struct buffer body;
+
+    encode_space(run, &body);
     put_entry(run, LOG_SPACE, buffer_slice(&body), PUT_NEXT);
+    buffer_deinit(&body);
+}
+
+static void put_summary(struct run *run, struct slice more)
+{
+    struct log_summary summary = {.parts = 1};
+    struct log_item space = {.type = LOG_SPACE, .sequence = 1};
+    struct buffer space_body;
+    struct buffer items;
+    struct buffer body;
+
+    encode_space(run, &space_body);
+    buffer_init(&items, LOG_ENTRY_BODY_MAX);
+    buffer_init(&body, LOG_ENTRY_BODY_MAX);
+    space.body = buffer_slice(&space_body);
+    log_item_encode(&space, &items);
+    buffer_put(&items, more);
+    summary.items = buffer_slice(&items);
+    log_summary_encode(&summary, &body);
+    put_entry(run, LOG_SUMMARY, buffer_slice(&body), PUT_NEXT);
+    buffer_deinit(&space_body);
+    buffer_deinit(&items);
     buffer_deinit(&body);
 }
 
@@ -171,7 +200,7 @@ static void put_rows(struct run *run, struct cursor *cursor)
 
         if (!cursor_ok(cursor))
             break;
-        switch (what % 8) {
+        switch (what % 9) {
         case 1:
             end_segment(run);
             buffer_put(&run->segment, bytes);
@@ -194,6 +223,10 @@ static void put_rows(struct run *run, struct cursor *cursor)
         case 7:
             put_bytes(run, bytes, PUT_ASIDE);
             break;
+        case 8:
+            end_segment(run);
+            put_summary(run, bytes);
+            break;
         default:
             buffer_put(&run->segment, bytes);
             break;
@@ -209,10 +242,10 @@ static enum status take_entry(void *arg, const struct log_entry_header *header, 
 {
     struct run *run = arg;
 
-    INVARIANT(header->sequence == run->delivered + 1);
+    INVARIANT(header->sequence > run->delivered && header->type != LOG_SUMMARY);
     INVARIANT(random_id_equal(&header->writer, &writer));
-    run->delivered++;
-    return log_state_add(&run->state, header, body, err);
+    run->delivered = header->sequence;
+    return log_state_add(run->state, header, body, err);
 }
 
 static enum status open_log(struct run *run, struct store_log **ret_log)
@@ -226,15 +259,70 @@ static enum status open_log(struct run *run, struct store_log **ret_log)
     struct error err = {0};
 
     run->delivered = 0;
-    log_state_deinit(&run->state);
-    run->state = (struct log_state){.space = 0};
+    log_state_free(run->state);
+    run->state = NULL;
+    INVARIANT(log_state_new(&run->state, &err) == STATUS_OK);
     return store_log_open(&world, take_entry, run, ret_log, &err);
+}
+
+static enum status put_item(void *arg, const struct log_item *item, struct error *err)
+{
+    struct buffer *items = arg;
+
+    log_item_encode(item, items);
+    return buffer_check(items, "items", err);
+}
+
+/* What the state says, into ITEMS. */
+static void take_items(const struct run *run, struct buffer *items)
+{
+    struct error err = {0};
+
+    buffer_init(items, SEGMENT_MAX);
+    INVARIANT(log_state_each_item(run->state, put_item, items, &err) == STATUS_OK);
+}
+
+/* The log, opened once more, says what ITEMS say, and ends with SEQUENCE. */
+static void check_again(struct run *run, const struct buffer *items, uint64_t sequence)
+{
+    struct store_log *log = NULL;
+    struct buffer again;
+
+    INVARIANT(open_log(run, &log) == STATUS_OK);
+    INVARIANT(store_log_sequence(log) == sequence);
+    take_items(run, &again);
+    INVARIANT(slice_equal(buffer_slice(items), buffer_slice(&again)));
+    buffer_deinit(&again);
+    store_log_free(log);
+}
+
+static void append_numbers(struct run *run, struct store_log *log)
+{
+    struct log_entry_header header;
+    struct buffer body;
+    struct error err = {0};
+    uint64_t first = log_state_first_free(run->state);
+    const struct log_numbers numbers = {
+        .first = number_of(log_state_space(run->state), first),
+        .count = 1,
+    };
+
+    if (log_state_space(run->state) == 0 || first > NUMBER_SEQUENCE_MAX)
+        return;
+    buffer_init(&body, LOG_ENTRY_BODY_MAX);
+    log_numbers_encode(&numbers, &body);
+    struct slice entry = buffer_slice(&body);
+
+    INVARIANT(log_state_reserve(run->state, LOG_NUMBERS, entry, &err) == STATUS_OK);
+    INVARIANT(store_log_append(log, LOG_NUMBERS, entry, 1, &header, &err) == STATUS_OK);
+    INVARIANT(log_state_add(run->state, &header, entry, &err) == STATUS_OK);
+    buffer_deinit(&body);
 }
 
 static void use(struct run *run)
 {
-    struct log_entry_header header;
     struct store_log *log = NULL;
+    struct buffer items;
     struct error err = {0};
     enum status st = open_log(run, &log);
 
@@ -244,24 +332,19 @@ static void use(struct run *run)
     }
     uint64_t sequence = store_log_sequence(log);
 
-    INVARIANT(run->delivered == sequence && run->state.space == SPACE);
-    size_t points = run->state.point_count;
-
+    INVARIANT(run->delivered <= sequence);
     store_log_free(log);
+    take_items(run, &items);
+    check_again(run, &items, sequence);
+    buffer_deinit(&items);
     INVARIANT(open_log(run, &log) == STATUS_OK);
-    INVARIANT(store_log_sequence(log) == sequence && run->state.point_count == points);
-    const struct log_numbers numbers = {.first = number_of(SPACE, 1), .count = 1};
-    struct buffer body;
-
-    buffer_init(&body, LOG_ENTRY_BODY_MAX);
-    log_numbers_encode(&numbers, &body);
-    INVARIANT(store_log_append(log, LOG_NUMBERS, buffer_slice(&body), 1, &header, &err) ==
-              STATUS_OK);
-    buffer_deinit(&body);
+    append_numbers(run, log);
+    INVARIANT(store_log_summarize(log, run->state, 1, &err) == STATUS_OK);
+    sequence = store_log_sequence(log);
     store_log_free(log);
-    INVARIANT(open_log(run, &log) == STATUS_OK);
-    INVARIANT(store_log_sequence(log) == sequence + 1);
-    store_log_free(log);
+    take_items(run, &items);
+    check_again(run, &items, sequence);
+    buffer_deinit(&items);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)

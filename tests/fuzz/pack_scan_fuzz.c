@@ -87,7 +87,7 @@ static void append(struct store_log *log, enum log_entry_type type, const struct
 static void write_log(struct run *run)
 {
     const struct store_log_world world = log_world(run);
-    struct log_point point = {.task = {{1}}, .pack_count = 1};
+    struct log_point point = {.task = {{1}}, .domain = {{1}}, .packs = {.count = 1}};
     struct log_numbers numbers = {.count = NUMBERS};
     struct store_log *log = NULL;
     struct buffer body;
@@ -100,7 +100,7 @@ static void write_log(struct run *run)
     append(log, LOG_NUMBERS, &body);
     if ((run->flags & FLAG_LOG) != 0) {
         point.envelope = (struct ref){.id = {{1}}, .number = number_of(run->space, 1)};
-        point.packs[0] = (struct log_point_pack){.name = pack_name, .synced = run->synced};
+        point.packs.packs[0] = (struct log_point_pack){.name = pack_name, .synced = run->synced};
         buffer_clear(&body);
         log_point_encode(&point, &body);
         append(log, LOG_POINT, &body);
@@ -307,12 +307,14 @@ static void use(struct run *run)
         return;
     }
     fetch_all(run, store);
-    INVARIANT(store_put(store, KIND_BLOCK, bytes, bytes, &ref, &err) == STATUS_OK);
+    INVARIANT(store_put(store, store_default_domain(store), KIND_BLOCK, bytes, bytes, &ref, &err) ==
+              STATUS_OK);
     INVARIANT(store_sync(store, &err) == STATUS_OK);
     store_close(store);
     INVARIANT(store_open(&run->options, &key, &store, &err) == STATUS_OK);
     fetch_all(run, store);
-    INVARIANT(store_read(store, KIND_BLOCK, &ref, &run->record, &err) == STATUS_OK);
+    INVARIANT(store_read(store, store_default_domain(store), KIND_BLOCK, &ref, &run->record,
+                         &err) == STATUS_OK);
     INVARIANT(slice_equal(buffer_slice(&run->record), bytes));
     store_close(store);
 }

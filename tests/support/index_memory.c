@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/invariant.h"
 #include "tests/support/double_heap.h"
 
@@ -66,14 +67,21 @@ static enum status memory_find(struct index *index, const struct random_id *doma
     return STATUS_OK;
 }
 
-static enum status memory_find_place(struct index *index, uint64_t number, struct place *ret_place,
-                                     struct error *err)
+static enum status memory_find_places(struct index *index, const uint64_t *numbers, size_t count,
+                                      struct place *ret_places, struct error *err)
 {
-    const struct index_record *record = find_number(memory_of(index), number);
+    (void)err; /* cannot fail */
+    for (size_t i = 0; i < count; i++) {
+        const struct index_record *record = find_number(memory_of(index), numbers[i]);
+        struct cursor id = {0};
 
-    if (record == NULL)
-        return error_set(err, STATUS_NOT_FOUND, "there is no record of that number");
-    *ret_place = record->place;
+        ret_places[i] = (struct place){.length = 0};
+        if (record == NULL)
+            continue;
+        id = cursor_of(slice_of(record->id.bytes, ID_SIZE));
+        ret_places[i] = record->place;
+        ret_places[i].id_bits = cursor_u32le(&id);
+    }
     return STATUS_OK;
 }
 
@@ -136,6 +144,13 @@ static enum status memory_apply(struct index *index, const struct index_batch *b
     if (memory_of(index)->refuses)
         return error_set(err, STATUS_UNAVAILABLE, "the index refuses");
     do_step(memory_of(index), batch, false);
+    return STATUS_OK;
+}
+
+static enum status memory_flush(struct index *index, struct error *err)
+{
+    (void)index;
+    (void)err; /* cannot fail: nothing is ever lost */
     return STATUS_OK;
 }
 
@@ -205,8 +220,9 @@ static void memory_index_free(struct index *index)
 
 static const struct index_ops memory_ops = {
     .find = memory_find,
-    .find_place = memory_find_place,
+    .find_places = memory_find_places,
     .apply = memory_apply,
+    .flush = memory_flush,
     .last_number = memory_last_number,
     .bind = memory_bind,
     .each_cover = memory_each_cover,
