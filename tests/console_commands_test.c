@@ -812,7 +812,7 @@ static void script_check(struct env *env, struct check_script *script)
     script->loss.host = (char *)"hv-01";
     script->loss.name = (char *)"data.vhdx";
     script->loss.size = 1 << 30;
-    script->loss.bytes = 65536 * 3;
+    script->loss.bytes = UINT64_C(65536) * 3;
     script->loss.ranges = script->ranges;
     script->loss.n_ranges = 1;
     script->loss.more_ranges = 2;

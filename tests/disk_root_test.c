@@ -250,7 +250,8 @@ static struct disk_root some_file(void)
 
 static void a_files_root_survives_its_stored_form(void **state)
 {
-    static const uint64_t sizes[] = {1, 511, 4096, 4097, 4096 * 128, 4096 * 128 + 1, FILE_SIZE_MAX};
+    static const uint64_t sizes[] = {
+        1, 511, 4096, 4097, UINT64_C(4096) * 128, UINT64_C(4096) * 128 + 1, FILE_SIZE_MAX};
     struct disk_root root = some_file();
     struct disk_root back = {0};
     uint8_t stored[DISK_ROOT_STORED_SIZE];

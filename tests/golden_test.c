@@ -432,30 +432,33 @@ static void add_entries(const struct reader *reader, size_t from, struct state *
         add(state, reader->entries[i].header.type, buffer_slice(&reader->entries[i].body));
 }
 
+/* The items of one part of a summary. */
+static void add_part(const struct entry *part, struct state *state)
+{
+    struct log_summary summary;
+    struct log_item item;
+    struct error err = {0};
+
+    ASSERT_OK(log_summary_decode(buffer_slice(&part->body), &summary, &err), &err);
+    while (summary.items.size > 0) {
+        ASSERT_OK(log_item_take(&summary.items, &item, &err), &err);
+        add(state, item.type, item.body);
+    }
+}
+
 /* From the last whole summary on; *ret_first is its first part. */
 static void add_from_summary(const struct reader *reader, struct state *state, size_t *ret_first)
 {
     size_t first = reader->entry_count;
     uint32_t parts = 0;
-    struct error err = {0};
 
     while (parts == 0) {
         assert_true(first-- > 0);
         if (reader->entries[first].begins_segment)
             parts = summary_at(reader, first);
     }
-    for (uint32_t part = 0; part < parts; part++) {
-        struct log_summary summary;
-        struct log_item item;
-
-        ASSERT_OK(log_summary_decode(buffer_slice(&reader->entries[first + part].body), &summary,
-                                     &err),
-                  &err);
-        while (summary.items.size > 0) {
-            ASSERT_OK(log_item_take(&summary.items, &item, &err), &err);
-            add(state, item.type, item.body);
-        }
-    }
+    for (uint32_t part = 0; part < parts; part++)
+        add_part(&reader->entries[first + part], state);
     add_entries(reader, first + parts, state);
     *ret_first = first;
 }

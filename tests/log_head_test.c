@@ -114,14 +114,15 @@ static void a_damaged_slot_leaves_the_other(void **state)
 
 static void check_state(void *arg, size_t upto, struct fs *fs, const char *name)
 {
+    const uint64_t next = (uint64_t)WRITES + 1;
     uint64_t sequence = said(fs);
 
     (void)arg;
     (void)upto;
     if (sequence > WRITES)
         fail_msg("%s: %u was never written", name, (unsigned)sequence);
-    write_heads(fs, WRITES + 1, WRITES + 1);
-    assert_int_equal(said(fs), WRITES + 1);
+    write_heads(fs, next, next);
+    assert_int_equal(said(fs), next);
 }
 
 static void a_power_cut_leaves_one_that_was_written_or_none(void **state)

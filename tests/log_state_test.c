@@ -377,7 +377,7 @@ static void memory_is_for_what_counts(void **state)
 
     buffer_init(&items, HISTORY_ITEMS_MAX);
     for (unsigned i = 0; i < 1000; i++) {
-        put_point(env, 1, 1 + i);
+        put_point(env, 1, (uint64_t)i + 1);
         add_entry(env, LOG_POINT);
         put_until(env, 1, 50);
         add_entry(env, LOG_TRASH);
@@ -385,7 +385,7 @@ static void memory_is_for_what_counts(void **state)
         add_entry(env, LOG_PURGE);
         put_task(env, 0, i, LOG_TASK_FROZEN);
         add_entry(env, LOG_TASK);
-        put_numbers(env, SPACE, 1 + i, 1);
+        put_numbers(env, SPACE, (uint64_t)i + 1, 1);
         add_entry(env, LOG_NUMBERS);
         log_state_items(env->state, &items);
         if (i == 0)

@@ -26,7 +26,7 @@ static struct envelope some_envelope(void)
     for (uint8_t i = 0; i < 2; i++) {
         disks[i] = (struct envelope_disk){.size = 512U + i, .root = {.number = 0x55U + i}};
         memset(&disks[i].root.id, 3 + i, sizeof(disks[i].root.id));
-        files[i] = (struct envelope_disk){.size = 9U * i, .root = {.number = 0x57U + i}};
+        files[i] = (struct envelope_disk){.size = UINT64_C(9) * i, .root = {.number = 0x57U + i}};
         memset(&files[i].root.id, 5 + i, sizeof(files[i].root.id));
     }
     return envelope;

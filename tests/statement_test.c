@@ -55,7 +55,7 @@ static struct statement some_statement(void)
         memcpy(file->name, i == 0 ? "a.vmcx" : "a.vmrs", 7);
         file->role = i == 0 ? FILE_VMCX : FILE_VMRS;
         memset(&file->root, 9 + i, sizeof(file->root));
-        file->size = 77U * i;
+        file->size = UINT64_C(77) * i;
     }
     return statement;
 }

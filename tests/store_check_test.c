@@ -837,7 +837,8 @@ static void a_partial_tree_is_walked_and_no_point_of_it_counts(void **state)
     struct disk_root root;
 
     ASSERT_OK(world_tree_new(env->store, domain, NULL, &tree, &env->err), &env->err);
-    ASSERT_OK(world_put_blocks(env->store, domain, tree, &disk, &holes, 0, 4, &env->err),
+    ASSERT_OK(world_put_blocks(env->store, domain, tree, &disk, &holes, (struct world_part){0, 4},
+                               &env->err),
               &env->err);
     ASSERT_OK(disk_tree_finish(tree, &root, &partial.root, &env->err), &env->err);
     disk_tree_free(tree);

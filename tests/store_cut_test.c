@@ -422,7 +422,8 @@ static struct ref save_part(struct story *story, const struct ref *parent, unsig
     ASSERT_OK(world_tree_new(story->store, domain, parent == NULL ? NULL : &parent->id, &tree,
                              &err),
               &err);
-    ASSERT_OK(world_put_blocks(story->store, domain, tree, &point->disk, NULL, from, to, &err),
+    ASSERT_OK(world_put_blocks(story->store, domain, tree, &point->disk, NULL,
+                               (struct world_part){from, to}, &err),
               &err);
     ASSERT_OK(disk_tree_save(tree, &partial.root, &err), &err);
     disk_tree_free(tree);

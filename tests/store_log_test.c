@@ -342,7 +342,7 @@ static void a_log_that_was_cut_lacks_its_head(void **state)
     ASSERT_OK(log_head_open(env->fs, &head, &err), &err);
     assert_true(log_head_known(head, &known));
     assert_int_equal(compare(env, &known), STORE_LOG_LACKS);
-    env->history = log_world_history(&env->world, SEED + 1);
+    env->history = log_world_history(&env->world, (uint64_t)SEED + 1);
     for (unsigned i = 0; i < 10; i++) {
         const struct log_rollback rollback = {known.writer, known.sequence, known.hash};
 

@@ -159,7 +159,13 @@ static void drop_sessions(struct run *run)
 
 static enum status open_store(struct run *run, struct error *err)
 {
-    store_world_set_index(&run->world, new_index(run->fs, &run->world.log));
+    const struct index_files_options options = {.table_records = TABLE_RECORDS};
+    struct index *index = NULL;
+    enum status st = index_files_new(run->fs, &options, &run->world.log, &index, err);
+
+    if (st != STATUS_OK)
+        return st;
+    store_world_set_index(&run->world, index);
     return store_world_open(&run->world, &run->store, err);
 }
 
@@ -295,7 +301,8 @@ static enum status put_half(struct run *run, unsigned which, struct error *err)
         unsigned from = session->done * HALF;
 
         st = world_put_blocks(run->store, world_domain(run->store, &session->point), session->tree,
-                              &session->point.disk, &session->before, from, from + HALF, err);
+                              &session->point.disk, &session->before,
+                              (struct world_part){from, from + HALF}, err);
         session->done++;
     }
     return st;
@@ -326,9 +333,6 @@ static enum status commit(struct run *run, unsigned which, struct error *err)
     }
     if (st == STATUS_OK) {
         noted->committed = true;
-        run->model.last_number = shown.envelope.number > run->model.last_number
-                                     ? shown.envelope.number
-                                     : run->model.last_number;
         if (run->model.partial.there &&
             random_id_equal(&run->model.partial.task, &session->point.task))
             run->model.partial.there = false;
@@ -484,6 +488,16 @@ static enum status do_op(struct run *run, enum op op, struct error *err)
     }
 }
 
+/* A number is taken, and nobody ever gets it again, though nothing is stored under it. */
+static void note_number(struct run *run)
+{
+    struct error err = {0};
+    uint64_t number = 0;
+
+    if (run->store != NULL && store_reserve(run->store, 1, &number, &err) == STATUS_OK)
+        run->model.last_number = number;
+}
+
 /* Does OP; the model follows. After a failure uploads whose records may be void begin again, as a coordinator's do. */
 static enum status step(struct run *run, enum op op, struct error *err)
 {
@@ -503,6 +517,7 @@ static enum status step(struct run *run, enum op op, struct error *err)
         }
     }
     (void)store_world_lines(&run->world);
+    note_number(run);
     run->bounds[run->op_count] = fs_record_log(run->fs)->count;
     return st;
 }
@@ -616,51 +631,6 @@ static void check_goes_on(struct run *run, struct store *store, const char *stat
 
 /* --- power cuts -------------------------------------------------------------------------------- */
 
-static void copy_file(struct fs *from, struct fs *to, const char *path)
-{
-    struct fs_file *source = NULL;
-    struct fs_file *target = NULL;
-    struct error err = {0};
-    uint64_t size = 0;
-    uint8_t *bytes = NULL;
-
-    ASSERT_OK(fs_open(from, path, FS_READ, &source, &err), &err);
-    ASSERT_OK(fs_size(source, &size, &err), &err);
-    bytes = memory_new(size + 1, 1);
-    assert_non_null(bytes);
-    if (size > 0)
-        ASSERT_OK(fs_read_exactly_at(source, 0, bytes, size, &err), &err);
-    ASSERT_OK(fs_open(to, path, FS_CREATE, &target, &err), &err);
-    if (size > 0)
-        ASSERT_OK(fs_write_at(target, 0, slice_of(bytes, size), &err), &err);
-    memory_free(bytes);
-    fs_close(source);
-    fs_close(target);
-}
-
-/* The files in DIR of FS go; where THEN is not NULL those that it had come instead. */
-static void put_back(struct fs *fs, struct fs *then, const char *dir)
-{
-    char path[FS_PATH_SIZE];
-    struct fs_names names = {0};
-    struct error err = {0};
-
-    if (fs_list(fs, dir, &names, &err) != STATUS_OK)
-        return; /* not made yet */
-    for (size_t i = 0; i < names.count; i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, names.names[i]);
-        ASSERT_OK(fs_remove(fs, path, &err), &err);
-    }
-    fs_names_deinit(&names);
-    if (then == NULL || fs_list(then, dir, &names, &err) != STATUS_OK)
-        return;
-    for (size_t i = 0; i < names.count; i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, names.names[i]);
-        copy_file(then, fs, path);
-    }
-    fs_names_deinit(&names);
-}
-
 /* The caches in FS become what they were at an earlier moment, or nothing, or stay. */
 static void change_caches(struct run *run, size_t upto, struct fs *fs)
 {
@@ -676,7 +646,7 @@ static void change_caches(struct run *run, size_t upto, struct fs *fs)
                                 (size_t)random_seeded_below(&run->random, upto), then, &err),
                   &err);
     }
-    put_back(fs, then, "index");
+    world_put_back(fs, then, "index");
     fs_free(then);
 }
 
@@ -698,6 +668,22 @@ static void check_state(struct run *run, size_t upto, struct fs *fs, const char 
     run->states++;
 }
 
+/* All states of one cut. */
+static void cut_at(struct run *run, struct fs_cuts *cuts, size_t upto)
+{
+    struct fs_cut *states = fs_cuts_at(cuts, upto);
+    struct fs *fs = NULL;
+    struct error err = {0};
+
+    ASSERT_OK(fs_cut_next(states, &fs, &err), &err);
+    while (fs != NULL) {
+        check_state(run, upto, fs, fs_cut_name(states));
+        fs_free(fs);
+        ASSERT_OK(fs_cut_next(states, &fs, &err), &err);
+    }
+    fs_cut_free(states);
+}
+
 /* Cuts the power everywhere from operation FROM of the file system to the newest. */
 static void cut(struct run *run, size_t from, unsigned max_states)
 {
@@ -707,21 +693,9 @@ static void cut(struct run *run, size_t from, unsigned max_states)
                                            .seed = random_seeded_next(&run->random)};
     const struct fs_log *log = fs_record_log(run->fs);
     struct fs_cuts *cuts = fs_cuts_new(log, &options);
-    struct error err = {0};
 
-    for (size_t upto = from; upto <= log->count; upto++) {
-        struct fs_cut *states = fs_cuts_at(cuts, upto);
-        struct fs *fs = NULL;
-
-        for (;;) {
-            ASSERT_OK(fs_cut_next(states, &fs, &err), &err);
-            if (fs == NULL)
-                break;
-            check_state(run, upto, fs, fs_cut_name(states));
-            fs_free(fs);
-        }
-        fs_cut_free(states);
-    }
+    for (size_t upto = from; upto <= log->count; upto++)
+        cut_at(run, cuts, upto);
     fs_cuts_free(cuts);
 }
 
@@ -796,37 +770,42 @@ static void run_randomly(struct run *run, unsigned steps)
     }
 }
 
+/* One life: forty operations, then some more in which the power is cut. The others are over by then: each has promised what it
+ * did. Returns how many states there were. */
+static uint64_t live_and_cut(uint64_t seed)
+{
+    struct run *run = memory_new(1, sizeof(*run));
+    uint64_t states = 0;
+
+    assert_non_null(run);
+    begin(run, "life", seed);
+    run_randomly(run, 40);
+    for (unsigned k = 0; k < 6; k++) {
+        enum op op = (enum op)random_seeded_below(&run->random, OP_COUNT);
+        struct error err = {0};
+
+        if (!can_do(run, op) || run->op_count == STEPS_MAX)
+            continue;
+        if (step(run, op, &err) != STATUS_OK)
+            FAIL_RUN(run, "%s", err.text);
+        cut(run, run->bounds[run->op_count - 1], test_is_long() ? 12 : 8);
+    }
+    states = run->states;
+    end(run);
+    memory_free(run);
+    return states;
+}
+
 static void long_lives_survive_a_power_cut(void **state)
 {
     uint64_t seed = test_seed("store_model: lives");
-    unsigned lives = test_is_long() ? 60 : 2;
+    uint64_t lives = test_is_long() ? 60 : 2;
     uint64_t states = 0;
 
     (void)state;
-    for (unsigned i = 0; i < lives; i++) {
-        struct run *run = memory_new(1, sizeof(*run));
-        size_t from = 0;
-
-        assert_non_null(run);
-        begin(run, "life", seed + i);
-        run_randomly(run, 40);
-        /* The power is cut in the last operations: the others are over, for each of them promises what it did. */
-        for (unsigned k = 0; k < 6; k++) {
-            struct error err = {0};
-            enum op op = (enum op)random_seeded_below(&run->random, OP_COUNT);
-
-            if (!can_do(run, op) || run->op_count == STEPS_MAX)
-                continue;
-            if (step(run, op, &err) != STATUS_OK)
-                FAIL_RUN(run, "%s", err.text);
-            from = run->bounds[run->op_count - 1];
-            cut(run, from, test_is_long() ? 12 : 8);
-        }
-        states += run->states;
-        end(run);
-        memory_free(run);
-    }
-    (void)printf("%u lives, %" PRIu64 " states\n", lives, states);
+    for (uint64_t i = 0; i < lives; i++)
+        states += live_and_cut(seed + i);
+    (void)printf("%" PRIu64 " lives, %" PRIu64 " states\n", lives, states);
     assert_true(states > lives * 10);
 }
 

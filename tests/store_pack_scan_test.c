@@ -157,13 +157,14 @@ static void records_behind_one_another_are_read_once(void **state)
 static void a_record_within_a_damaged_one_is_found(void **state)
 {
     struct env *env = *state;
+    const uint64_t within = (uint64_t)500 + RECORD_HEADER_SIZE + 77;
     uint64_t first = 0;
 
     place_claim(env, 500, CLAIM);
-    place_record(env, 500 + RECORD_HEADER_SIZE + 77);
+    place_record(env, within);
     place_claim(env, SIZE - RECORD_HEADER_SIZE - 5, CLAIM); /* ends behind the file */
     assert_int_equal(scan_all(env, &first), 1);
-    assert_true(first == 500 + RECORD_HEADER_SIZE + 77);
+    assert_true(first == within);
 }
 
 /* The worst that fits: a sound header at every place where one can be, and every one claims much. */

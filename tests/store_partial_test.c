@@ -91,8 +91,8 @@ static struct disk_tree *new_tree(struct env *env, const struct id *parent)
 static void put(struct env *env, struct disk_tree *tree, const struct world_disk *disk,
                 unsigned from, unsigned to)
 {
-    ASSERT_OK(world_put_blocks(env->store, store_default_domain(env->store), tree, disk, NULL, from,
-                               to, &env->err),
+    ASSERT_OK(world_put_blocks(env->store, store_default_domain(env->store), tree, disk, NULL,
+                               (struct world_part){from, to}, &env->err),
               &env->err);
 }
 

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "format/manifest.h"
 #include "tests/support/test.h"
 
@@ -127,7 +129,7 @@ enum status world_tree_new(struct store *store, const struct store_domain *domai
 
 enum status world_put_blocks(struct store *store, const struct store_domain *domain,
                              struct disk_tree *tree, const struct world_disk *disk,
-                             const struct world_disk *parent, unsigned from, unsigned to,
+                             const struct world_disk *parent, struct world_part part,
                              struct error *err)
 {
     static const struct world_disk holes;
@@ -135,7 +137,7 @@ enum status world_put_blocks(struct store *store, const struct store_domain *dom
     uint8_t block[WORLD_BLOCK_SIZE];
     enum status st = STATUS_OK;
 
-    for (unsigned i = from; st == STATUS_OK && i < to; i++) {
+    for (unsigned i = part.from; st == STATUS_OK && i < part.to; i++) {
         struct slice bytes = slice_of(block, sizeof(block));
         struct ref ref = {0};
 
@@ -274,7 +276,8 @@ enum status world_point_upload(struct store *store, struct world_point *point,
 
     if (st == STATUS_OK)
         st = world_put_blocks(store, domain, tree, &point->disk,
-                              parent == NULL ? NULL : &parent->disk, 0, WORLD_BLOCKS, err);
+                              parent == NULL ? NULL : &parent->disk,
+                              (struct world_part){0, WORLD_BLOCKS}, err);
     if (st == STATUS_OK)
         st = disk_tree_finish(tree, &root, &point->root, err);
     disk_tree_free(tree);
@@ -391,4 +394,63 @@ enum status world_point_check(struct store *store, const struct world_point *poi
 bool world_shows(const struct store *store, const struct random_id *task)
 {
     return world_point_of(store, task) != NULL;
+}
+
+/* --- files behind the store's back ------------------------------------------------------------- */
+
+uint8_t *world_read_file(struct fs *fs, const char *path, size_t *ret_size)
+{
+    struct fs_file *file = NULL;
+    struct error err = {0};
+    uint64_t size = 0;
+    uint8_t *bytes = NULL;
+
+    ASSERT_OK(fs_open(fs, path, FS_READ, &file, &err), &err);
+    ASSERT_OK(fs_size(file, &size, &err), &err);
+    bytes = memory_new(size + 1, 1);
+    assert_non_null(bytes);
+    if (size > 0)
+        ASSERT_OK(fs_read_exactly_at(file, 0, bytes, size, &err), &err);
+    fs_close(file);
+    *ret_size = size;
+    return bytes;
+}
+
+void world_write_file(struct fs *fs, const char *path, struct slice content)
+{
+    struct fs_file *file = NULL;
+    struct error err = {0};
+    enum status st = fs_remove(fs, path, &err);
+
+    assert_true(st == STATUS_OK || st == STATUS_NOT_FOUND);
+    ASSERT_OK(fs_open(fs, path, FS_CREATE, &file, &err), &err);
+    if (content.size > 0)
+        ASSERT_OK(fs_write_at(file, 0, content, &err), &err);
+    fs_close(file);
+}
+
+void world_put_back(struct fs *fs, struct fs *then, const char *dir)
+{
+    char path[FS_PATH_SIZE];
+    struct fs_names names = {0};
+    struct error err = {0};
+
+    if (fs_list(fs, dir, &names, &err) != STATUS_OK)
+        return; /* not made yet */
+    for (size_t i = 0; i < names.count; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names.names[i]);
+        ASSERT_OK(fs_remove(fs, path, &err), &err);
+    }
+    fs_names_deinit(&names);
+    if (then == NULL || fs_list(then, dir, &names, &err) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        size_t size = 0;
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names.names[i]);
+        uint8_t *bytes = world_read_file(then, path, &size);
+
+        world_write_file(fs, path, slice_of(bytes, size));
+        memory_free(bytes);
+    }
+    fs_names_deinit(&names);
 }

@@ -74,10 +74,16 @@ NODISCARD enum status world_tree_new(struct store *store, const struct store_dom
                                      const struct id *parent, struct disk_tree **ret_tree,
                                      struct error *err);
 
-/* Stores the blocks from FROM to below TO that are others than PARENT's (NULL: holes) and puts them into TREE. */
+/* Blocks from FROM to below TO. */
+struct world_part {
+    unsigned from;
+    unsigned to;
+};
+
+/* Stores the blocks of PART that are others than PARENT's (NULL: holes) and puts them into TREE. */
 NODISCARD enum status world_put_blocks(struct store *store, const struct store_domain *domain,
                                        struct disk_tree *tree, const struct world_disk *disk,
-                                       const struct world_disk *parent, unsigned from, unsigned to,
+                                       const struct world_disk *parent, struct world_part part,
                                        struct error *err);
 
 /* Stores file, body and envelope of POINT, whose root is known. */
@@ -112,5 +118,16 @@ bool world_shows(const struct store *store, const struct random_id *task);
 
 /* The FIRST content at COUNT blocks, STEP apart. */
 struct world_disk world_disk_of(uint16_t first, unsigned count, unsigned step);
+
+/* ---- Files, for who changes them behind the store's back ---- */
+
+/* All of the file at PATH; the caller's (memory_free). */
+uint8_t *world_read_file(struct fs *fs, const char *path, size_t *ret_size);
+
+/* The file at PATH, there or not, has CONTENT now. */
+void world_write_file(struct fs *fs, const char *path, struct slice content);
+
+/* The files in DIR of FS go; where THEN is not NULL those that it has there come instead. */
+void world_put_back(struct fs *fs, struct fs *then, const char *dir);
 
 #endif

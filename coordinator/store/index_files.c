@@ -17,10 +17,6 @@
 #include "coordinator/store/run_writer.h"
 #include "format/le.h"
 
-/* Entries that are merged, of ids and places together, for each record that is applied. An entry takes part in about log4(flushes)
- * merges: this is enough for 4^10 of them. */
-enum { MERGE_PACE = 24 };
-
 #define STATE_PATH RUN_DIR "/" INDEX_STATE_FILE
 
 static const char *const lmdb_names[] = {"data.mdb", "lock.mdb"}; /* of an index before this one */
@@ -36,6 +32,7 @@ struct index_files {
     struct fs *fs;
     const struct log *log;
     size_t table_records;
+    unsigned merge_pace;
     bool open;    /* bound, and what is in memory is what is in the files */
     bool damaged; /* was met since it was opened: there is no state file any more */
     struct random_id repository;
@@ -556,7 +553,7 @@ static enum status merge_some(struct index_files *files, uint64_t budget, struct
 static enum status work(struct index_files *files, size_t records, struct error *err)
 {
     struct error failure = {0};
-    enum status st = merge_some(files, (uint64_t)records * MERGE_PACE, &failure);
+    enum status st = merge_some(files, (uint64_t)records * files->merge_pace, &failure);
 
     if (st == STATUS_CORRUPT) {
         *err = failure;
@@ -1040,6 +1037,7 @@ enum status index_files_new(struct fs *fs, const struct index_files_options *opt
     *files = (struct index_files){.index = {.ops = &files_ops}, .fs = fs, .log = log, .next = 1};
     files->table_records =
         options->table_records != 0 ? options->table_records : INDEX_TABLE_RECORDS;
+    files->merge_pace = options->merge_pace != 0 ? options->merge_pace : INDEX_MERGE_PACE;
     enum status st = index_table_new(files->table_records, &files->table, err);
 
     if (st != STATUS_OK) {

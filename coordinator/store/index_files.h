@@ -26,10 +26,14 @@
 #include "base/log.h"
 #include "coordinator/store/index.h"
 
-enum { INDEX_TABLE_RECORDS = 65536, INDEX_MERGES_MAX = 16 };
+/* INDEX_MERGE_PACE: an entry takes part in about log4(flushes) merges, one of ids and one of places for each record: that is
+ * enough for 4^10 flushes. */
+enum { INDEX_TABLE_RECORDS = 65536, INDEX_MERGE_PACE = 24, INDEX_MERGES_MAX = 16 };
 
 struct index_files_options {
     size_t table_records; /* 0: INDEX_TABLE_RECORDS */
+    unsigned
+        merge_pace; /* entries that are merged for each record that is applied; 0: INDEX_MERGE_PACE */
 };
 
 /* On FS, the data folder, borrowed as is LOG. Nothing is touched before bind(). The caller's: ops->free, which flushes

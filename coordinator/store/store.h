@@ -169,9 +169,9 @@ struct store_point {
     struct random_id task;
     struct random_id domain;
     struct ref envelope;
-    bool trashed;
     int64_t grace_us;  /* of a trashed one: until when it can be taken out; lock time */
     int64_t locked_us; /* nobody deletes it until then; 0: not locked; lock time */
+    bool trashed;
     bool held;
 };
 

@@ -22,8 +22,9 @@ static bool has(const struct fs_names *names, const char *name)
 /* What an earlier attempt that did not come to its end may have left. */
 static bool is_ours(const char *name)
 {
-    static const char *const ours[] = {PACK_DIR,      LOG_DIR,    "lock", REPOSITORY_FILE ".new",
-                                       LOG_HEAD_FILE, PROVED_FILE};
+    static const char repository_new[] = REPOSITORY_FILE ".new";
+    static const char *const ours[] = {PACK_DIR,       LOG_DIR,       "lock",
+                                       repository_new, LOG_HEAD_FILE, PROVED_FILE};
 
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (strcmp(name, ours[i]) == 0)

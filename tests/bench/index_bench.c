@@ -41,7 +41,7 @@ static const struct random_id domain = {{'d'}};
 static void stop(const char *what, const struct error *err)
 {
     (void)fprintf(stderr, "index_bench: %s: %s\n", what, err->text);
-    exit(1);
+    exit(1); /* NOLINT(concurrency-mt-unsafe): one thread */
 }
 
 static void check(enum status st, const char *what, const struct error *err)
@@ -71,7 +71,7 @@ static struct id id_of_number(uint64_t number)
     for (unsigned i = 0; i < 4; i++) {
         uint64_t part = mix(number * 4 + i);
 
-        memcpy(id.bytes + 8 * i, &part, 8);
+        memcpy(id.bytes + (size_t)8 * i, &part, 8);
     }
     return id;
 }
@@ -164,7 +164,7 @@ static void look_up(struct bench *bench, const uint64_t numbers[OFFER], bool kno
     for (unsigned i = 0; i < OFFER; i++) {
         if (found[i] != (known ? number_of(77, numbers[i]) : 0)) {
             (void)fprintf(stderr, "index_bench: a wrong answer for %" PRIu64 "\n", numbers[i]);
-            exit(1);
+            exit(1); /* NOLINT(concurrency-mt-unsafe): one thread */
         }
     }
 }
@@ -210,7 +210,7 @@ static void put_all(struct bench *bench)
 
         put_batch(bench, records);
         longest_ms = now_ms() - before > longest_ms ? now_ms() - before : longest_ms;
-        if (bench->put % (BATCH * FLUSH_EVERY) == 0) {
+        if (bench->put % ((uint64_t)BATCH * FLUSH_EVERY) == 0) {
             (void)printf("  at %" PRIu64 ": %.0f puts/s, %.0f bytes written a record so far\n",
                          bench->put, (double)BATCH * FLUSH_EVERY / seconds_since(part_ms),
                          (double)written() / (double)bench->put);
@@ -264,7 +264,7 @@ static void find_places(struct bench *bench, const char *what)
               "find places", &err);
         if (places[0].offset != (first + done + 1) % PACK_RECORDS * RECORD_SIZE) {
             (void)fprintf(stderr, "index_bench: a wrong place\n");
-            exit(1);
+            exit(1); /* NOLINT(concurrency-mt-unsafe): one thread */
         }
     }
     (void)printf("%s: %.0f numbers/s\n", what, (double)done / seconds_since(start));

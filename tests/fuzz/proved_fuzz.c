@@ -16,7 +16,7 @@ static void try_bytes(struct slice bytes, const struct random_id *repository)
     struct buffer again;
     struct error err = {0};
 
-    buffer_init(&again, INPUT_MAX + 64);
+    buffer_init(&again, (size_t)INPUT_MAX + 64);
     if (proved_decode(bytes, repository, &proved, &err) == STATUS_OK) {
         for (size_t i = 0; i < proved.count; i++)
             INVARIANT(proved_find(&proved, &proved.packs[i].name) == &proved.packs[i]);
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     for (size_t i = 0; i < RANDOM_ID_SIZE && REPOSITORY_AT + i < size; i++)
         repository.bytes[i] = input[REPOSITORY_AT + i];
     try_bytes(slice_of(input, size), &repository);
-    buffer_init(&summed, INPUT_MAX + 4);
+    buffer_init(&summed, (size_t)INPUT_MAX + 4);
     buffer_put(&summed, slice_of(input, size));
     if (summed.size > 0) {
         buffer_put_u32le(&summed, hash_crc32c(0, buffer_slice(&summed)));

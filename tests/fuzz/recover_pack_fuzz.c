@@ -57,8 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     struct error err = {0};
 
     INVARIANT(teller.out != NULL);
-    for (uint8_t i = 0; i < sizeof(key.bytes); i++)
-        key.bytes[i] = i;
+    for (size_t i = 0; i < sizeof(key.bytes); i++)
+        key.bytes[i] = (uint8_t)i;
     teller.progress = show_progress_of(SHOW_NOTHING, teller.out, clock_system());
     INVARIANT(fs_memory_new(&options.fs, &err) == STATUS_OK);
     INVARIANT(keys_new(&key, &keys, &err) == STATUS_OK);
