@@ -9,14 +9,14 @@ KIND_AT, STORED_LENGTH_AT = 5, 68
 NODE_STORED = 5120
 NODE_RECORD = RECORD_HEADER + NODE_STORED + TAG
 ROOT_RECORD = RECORD_HEADER + 64 + TAG
-ENVELOPE_RECORD = RECORD_HEADER + 4 + 16 + 8 + 48 + 40 + TAG
+ENVELOPE_RECORD = RECORD_HEADER + 6 + 16 + 8 + 48 + 40 + TAG
 FANOUT = 128
 
 
 def body_record(host, disk, reason, certificate_length):
     """The most that a point's body takes, with what was signed: format/statement.h, format/manifest.h."""
     statement = (1 + 16 + 16 + 16 + 8 + 32 + 2 + len(host) + 2 + len(disk) + 1 + 2 + len(reason) + 2 +
-                 2 + len(disk) + 16 + 8 + 32)
+                 2 + len(disk) + 16 + 8 + 32 + 2)
     return RECORD_HEADER + 1 + 4 + statement + 64 + 2 + certificate_length + TAG
 
 
