@@ -6,65 +6,12 @@
 #include "base/memory.h"
 #include "coordinator/store/disk_tree.h"
 #include "coordinator/store/store.h"
+#include "tests/store_env.h"
 #include "tests/store_world.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/test.h"
 
-enum { PACK_SIZE = 64 * 1024, SEED = 11 };
-
-struct env {
-    struct faults *faults;
-    struct fs *fs;
-    struct store_world world;
-    struct store *store;
-    struct world_point first; /* committed */
-    struct error err;
-};
-
-static void open_store(struct env *env)
-{
-    ASSERT_OK(store_world_open(&env->world, &env->store, &env->err), &env->err);
-}
-
-static void reopen(struct env *env)
-{
-    store_close(env->store);
-    env->store = NULL;
-    open_store(env);
-}
-
-static int set_up(void **state)
-{
-    struct env *env = memory_new(1, sizeof(*env));
-
-    assert_non_null(env);
-    env->faults = faults_new();
-    assert_non_null(env->faults);
-    faults_install(env->faults);
-    ASSERT_OK(fs_memory_new(&env->fs, &env->err), &env->err);
-    store_world_init(&env->world, env->fs, PACK_SIZE, SEED);
-    env->first = (struct world_point){.task = world_task(1), .disk = world_disk_of(100, 5, 7)};
-    ASSERT_OK(store_world_create(&env->world, &env->err), &env->err);
-    open_store(env);
-    ASSERT_OK(world_point_commit(env->store, &env->first, NULL, &env->err), &env->err);
-    *state = env;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct env *env = *state;
-
-    store_close(env->store);
-    store_world_deinit(&env->world);
-    fs_free(env->fs);
-    faults_install(NULL);
-    faults_free(env->faults);
-    memory_free(env);
-    return 0;
-}
-
-static struct store_partial partial_of(struct env *env, unsigned task, uint8_t disk,
+static struct store_partial partial_of(struct store_env *env, unsigned task, uint8_t disk,
                                        uint64_t blocks, const struct ref *root)
 {
     struct store_partial partial = {
@@ -78,7 +25,7 @@ static struct store_partial partial_of(struct env *env, unsigned task, uint8_t d
     return partial;
 }
 
-static struct disk_tree *new_tree(struct env *env, const struct id *parent)
+static struct disk_tree *new_tree(struct store_env *env, const struct id *parent)
 {
     struct disk_tree *tree = NULL;
 
@@ -88,7 +35,7 @@ static struct disk_tree *new_tree(struct env *env, const struct id *parent)
     return tree;
 }
 
-static void put(struct env *env, struct disk_tree *tree, const struct world_disk *disk,
+static void put(struct store_env *env, struct disk_tree *tree, const struct world_disk *disk,
                 unsigned from, unsigned to)
 {
     ASSERT_OK(world_put_blocks(env->store, store_default_domain(env->store), tree, disk, NULL,
@@ -96,7 +43,8 @@ static void put(struct env *env, struct disk_tree *tree, const struct world_disk
               &env->err);
 }
 
-static struct ref save(struct env *env, struct disk_tree *tree, unsigned task, uint64_t blocks)
+static struct ref save(struct store_env *env, struct disk_tree *tree, unsigned task,
+                       uint64_t blocks)
 {
     struct ref root;
 
@@ -108,7 +56,7 @@ static struct ref save(struct env *env, struct disk_tree *tree, unsigned task, u
 }
 
 /* The only one. */
-static struct store_partial the_partial(struct env *env)
+static struct store_partial the_partial(struct store_env *env)
 {
     size_t count = 0;
     const struct store_partial *partials = store_partials(env->store, &count);
@@ -117,13 +65,13 @@ static struct store_partial the_partial(struct env *env)
     return partials[0];
 }
 
-static void lose_index(struct env *env)
+static void lose_index(struct store_env *env)
 {
     store_world_set_index(&env->world, index_memory_new());
 }
 
 /* As a killed process does. */
-static void crash(struct env *env)
+static void crash(struct store_env *env)
 {
     faults_arm_point(env->faults, "store.before_sync", 1, FAULT_FAIL);
     store_close(env->store);
@@ -132,7 +80,7 @@ static void crash(struct env *env)
     (void)store_world_lines(&env->world);
 }
 
-static void finish(struct env *env, struct disk_tree *tree, struct world_point *point)
+static void finish(struct store_env *env, struct disk_tree *tree, struct world_point *point)
 {
     struct store_point shown;
     struct disk_root root;
@@ -149,7 +97,7 @@ static void finish(struct env *env, struct disk_tree *tree, struct world_point *
 
 static void an_upload_goes_on_from_its_partial_tree_after_a_crash(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point point = {.task = world_task(2), .disk = world_disk_of(1000, 200, 1)};
     struct world_point whole = {.task = world_task(3), .disk = point.disk};
     struct world_disk half = point.disk;
@@ -164,7 +112,7 @@ static void an_upload_goes_on_from_its_partial_tree_after_a_crash(void **state)
     disk_tree_free(tree);
     crash(env);
     for (int i = 0; i < 2; i++) { /* the second time without the index */
-        open_store(env);
+        store_env_open(env);
         struct store_partial partial = the_partial(env);
 
         assert_true(partial.blocks == 150);
@@ -189,7 +137,7 @@ static void an_upload_goes_on_from_its_partial_tree_after_a_crash(void **state)
     ASSERT_OK(world_point_check(env->store, &point, &env->err), &env->err);
     ASSERT_OK(world_point_commit(env->store, &whole, NULL, &env->err), &env->err);
     assert_true(id_equal(&whole.root.id, &point.root.id));
-    reopen(env);
+    store_env_reopen(env);
     (void)store_partials(env->store, &count);
     assert_int_equal(count, 0);
     ASSERT_OK(world_point_check(env->store, &point, &env->err), &env->err);
@@ -197,7 +145,7 @@ static void an_upload_goes_on_from_its_partial_tree_after_a_crash(void **state)
 
 static void saving_a_tree_changes_nothing_of_it(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point point = {.task = world_task(2), .disk = world_disk_of(1000, 60, 3)};
     struct world_point plain = {.task = world_task(3), .disk = point.disk};
     struct disk_tree *tree = new_tree(env, NULL);
@@ -220,7 +168,7 @@ static void saving_a_tree_changes_nothing_of_it(void **state)
 
 static void a_partial_tree_is_saved_whole_or_not_at_all(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point point = {.task = world_task(2), .disk = world_disk_of(1000, 9, 3)};
     struct disk_tree *tree = new_tree(env, NULL);
     const struct ref nobody = {.id = {{1}}, .number = 7};
@@ -256,7 +204,7 @@ static void a_partial_tree_is_saved_whole_or_not_at_all(void **state)
 
     ASSERT_OK(store_drop_partials(env->store, &point.task, &env->err), &env->err);
     assert_true(store_head(env->store).sequence == sequence);
-    reopen(env);
+    store_env_reopen(env);
     (void)store_partials(env->store, &count);
     assert_int_equal(count, 0);
 }
@@ -269,12 +217,12 @@ enum { SESSIONS = 4 };
  * the power goes for all that no commit has named. */
 static void uploads_that_run_at_once_share_packs_and_lose_nothing(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct disk_tree *trees[SESSIONS];
     struct world_point points[SESSIONS];
 
     env->world.options.pack_size = 9000;
-    reopen(env);
+    store_env_reopen(env);
     for (unsigned i = 0; i < SESSIONS; i++) {
         points[i] = (struct world_point){.task = world_task(10 + i),
                                          .disk = world_disk_of((uint16_t)(2000 + 50 * i), 100, 2)};
@@ -292,7 +240,7 @@ static void uploads_that_run_at_once_share_packs_and_lose_nothing(void **state)
     disk_tree_free(trees[SESSIONS - 1]);
     crash(env);
     lose_index(env);
-    open_store(env);
+    store_env_open(env);
     for (unsigned i = 0; i < SESSIONS - 1; i++)
         ASSERT_OK(world_point_check(env->store, &points[i], &env->err), &env->err);
     struct store_partial partial = the_partial(env);
@@ -304,7 +252,7 @@ static void uploads_that_run_at_once_share_packs_and_lose_nothing(void **state)
 
 static void a_failed_sync_stops_every_upload_that_runs(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_disk disk = world_disk_of(3000, 20, 2);
     struct disk_tree *one = new_tree(env, NULL);
     struct disk_tree *other = new_tree(env, NULL);
@@ -325,7 +273,7 @@ static void a_failed_sync_stops_every_upload_that_runs(void **state)
 
 static void a_point_of_a_disk_and_a_file_reads_back(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point point = {.task = world_task(2),
                                 .disk = world_disk_of(700, 5, 9),
                                 .file = 900};
@@ -339,7 +287,7 @@ static void a_point_of_a_disk_and_a_file_reads_back(void **state)
                   &env->err);
     crash(env);
     lose_index(env);
-    open_store(env);
+    store_env_open(env);
     ASSERT_OK(world_point_check(env->store, &point, &env->err), &env->err);
 }
 
@@ -356,7 +304,7 @@ static enum status count_task(void *arg, const struct log_task *task, struct err
     return STATUS_OK;
 }
 
-static struct log_task task_seen(struct env *env)
+static struct log_task task_seen(struct store_env *env)
 {
     struct log_task seen = {.epoch = 0};
 
@@ -366,7 +314,7 @@ static struct log_task task_seen(struct env *env)
 
 static void a_task_is_kept_until_it_has_ended_and_its_epoch_only_grows(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct log_task task = {.task = world_task(5),
                             .vm = {{'v'}},
                             .epoch = 3,
@@ -384,7 +332,7 @@ static void a_task_is_kept_until_it_has_ended_and_its_epoch_only_grows(void **st
     faults_arm(env->faults, 0, 0);
     assert_int_equal(task_seen(env).epoch, 3);
     ASSERT_OK(store_note_task(env->store, &task, &env->err), &env->err);
-    reopen(env);
+    store_env_reopen(env);
     assert_int_equal(task_seen(env).epoch, 4);
     assert_int_equal(task_seen(env).state, LOG_TASK_FROZEN);
     task.state = LOG_TASK_ENDED;
@@ -392,7 +340,7 @@ static void a_task_is_kept_until_it_has_ended_and_its_epoch_only_grows(void **st
     assert_int_equal(task_seen(env).epoch, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_env_set_up, store_env_tear_down)
 
 int main(void)
 {

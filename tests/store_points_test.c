@@ -6,63 +6,10 @@
 #include "base/memory.h"
 #include "coordinator/store/disk_tree.h"
 #include "coordinator/store/store.h"
+#include "tests/store_env.h"
 #include "tests/store_world.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/test.h"
-
-enum { PACK_SIZE = 64 * 1024, SEED = 11 };
-
-struct env {
-    struct faults *faults;
-    struct fs *fs;
-    struct store_world world;
-    struct store *store;
-    struct world_point first; /* committed */
-    struct error err;
-};
-
-static void open_store(struct env *env)
-{
-    ASSERT_OK(store_world_open(&env->world, &env->store, &env->err), &env->err);
-}
-
-static void reopen(struct env *env)
-{
-    store_close(env->store);
-    env->store = NULL;
-    open_store(env);
-}
-
-static int set_up(void **state)
-{
-    struct env *env = memory_new(1, sizeof(*env));
-
-    assert_non_null(env);
-    env->faults = faults_new();
-    assert_non_null(env->faults);
-    faults_install(env->faults);
-    ASSERT_OK(fs_memory_new(&env->fs, &env->err), &env->err);
-    store_world_init(&env->world, env->fs, PACK_SIZE, SEED);
-    env->first = (struct world_point){.task = world_task(1), .disk = world_disk_of(100, 5, 7)};
-    ASSERT_OK(store_world_create(&env->world, &env->err), &env->err);
-    open_store(env);
-    ASSERT_OK(world_point_commit(env->store, &env->first, NULL, &env->err), &env->err);
-    *state = env;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct env *env = *state;
-
-    store_close(env->store);
-    store_world_deinit(&env->world);
-    fs_free(env->fs);
-    faults_install(NULL);
-    faults_free(env->faults);
-    memory_free(env);
-    return 0;
-}
 
 /* The next sync of a file, the log's, fails: CALL says so, and nothing has changed. */
 #define ASSERT_FAILS_WHOLE(env, call)                              \
@@ -76,7 +23,7 @@ static int tear_down(void **state)
         assert_true(store_head((env)->store).sequence == before_); \
     } while (0)
 
-static const struct store_point *point_of(struct env *env)
+static const struct store_point *point_of(struct store_env *env)
 {
     return world_point_of(env->store, &env->first.task);
 }
@@ -85,7 +32,7 @@ static const struct store_point *point_of(struct env *env)
 
 static void a_deleted_point_is_in_the_trash_until_it_is_taken_out(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct random_id *task = &env->first.task;
 
     ASSERT_FAILS_WHOLE(env, store_trash(env->store, task, 70, 10, &env->err));
@@ -95,7 +42,7 @@ static void a_deleted_point_is_in_the_trash_until_it_is_taken_out(void **state)
     assert_true(point_of(env)->grace_us == 70);
     ASSERT_STATUS(STATUS_PRECONDITION, store_trash(env->store, task, 70, 10, &env->err), &env->err);
     assert_non_null(strstr(env->err.text, "in the trash already"));
-    reopen(env);
+    store_env_reopen(env);
     assert_true(point_of(env)->trashed);
     assert_true(point_of(env)->grace_us == 70);
     ASSERT_OK(world_point_check(env->store, &env->first, &env->err), &env->err);
@@ -105,13 +52,13 @@ static void a_deleted_point_is_in_the_trash_until_it_is_taken_out(void **state)
     assert_false(point_of(env)->trashed);
     ASSERT_STATUS(STATUS_PRECONDITION, store_undelete(env->store, task, &env->err), &env->err);
     assert_non_null(strstr(env->err.text, "not in the trash"));
-    reopen(env);
+    store_env_reopen(env);
     assert_false(point_of(env)->trashed);
 }
 
 static void a_purged_point_is_no_more(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct random_id *task = &env->first.task;
 
     ASSERT_STATUS(STATUS_PRECONDITION, store_purge(env->store, task, &env->err), &env->err);
@@ -122,13 +69,13 @@ static void a_purged_point_is_no_more(void **state)
     ASSERT_OK(store_purge(env->store, task, &env->err), &env->err);
     assert_null(point_of(env));
     ASSERT_STATUS(STATUS_NOT_FOUND, store_undelete(env->store, task, &env->err), &env->err);
-    reopen(env);
+    store_env_reopen(env);
     assert_null(point_of(env));
 }
 
 static void a_task_without_a_point_is_not_found(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct random_id task = world_task(9);
 
     ASSERT_STATUS(STATUS_NOT_FOUND, store_trash(env->store, &task, 2, 1, &env->err), &env->err);
@@ -144,7 +91,7 @@ static void a_task_without_a_point_is_not_found(void **state)
 
 static void a_locked_point_is_deleted_by_nobody_until_its_lock_ends(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct random_id *task = &env->first.task;
 
     ASSERT_STATUS(STATUS_PRECONDITION, store_lock_point(env->store, task, 100, 100, &env->err),
@@ -156,7 +103,7 @@ static void a_locked_point_is_deleted_by_nobody_until_its_lock_ends(void **state
                   &env->err);
     assert_non_null(strstr(env->err.text, "never shortened"));
     ASSERT_OK(store_lock_point(env->store, task, 6000000, 100, &env->err), &env->err);
-    reopen(env);
+    store_env_reopen(env);
     assert_true(point_of(env)->locked_us == 6000000);
     ASSERT_STATUS(STATUS_PRECONDITION, store_trash(env->store, task, 9000000, 5999999, &env->err),
                   &env->err);
@@ -166,18 +113,18 @@ static void a_locked_point_is_deleted_by_nobody_until_its_lock_ends(void **state
 
 static void a_lock_takes_a_point_out_of_the_trash(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
 
     ASSERT_OK(store_trash(env->store, &env->first.task, 9, 1, &env->err), &env->err);
     ASSERT_OK(store_lock_point(env->store, &env->first.task, 8, 2, &env->err), &env->err);
     assert_false(point_of(env)->trashed);
-    reopen(env);
+    store_env_reopen(env);
     assert_false(point_of(env)->trashed);
 }
 
 static void a_held_point_is_not_deleted_until_it_is_let_go(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct random_id *task = &env->first.task;
     char reason[300];
 
@@ -191,7 +138,7 @@ static void a_held_point_is_not_deleted_until_it_is_let_go(void **state)
     ASSERT_OK(store_hold(env->store, task, "a lawsuit", &env->err), &env->err);
     assert_true(point_of(env)->held);
     assert_false(point_of(env)->trashed);
-    reopen(env);
+    store_env_reopen(env);
     assert_true(point_of(env)->held);
     ASSERT_STATUS(STATUS_PRECONDITION, store_trash(env->store, task, 9, 1, &env->err), &env->err);
     assert_non_null(strstr(env->err.text, "is held"));
@@ -208,11 +155,11 @@ static void a_held_point_is_not_deleted_until_it_is_let_go(void **state)
 
 static void summaries_are_written_by_the_way_and_hold_everything(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct store_status status;
 
     env->world.options.summary_every = 5;
-    reopen(env);
+    store_env_reopen(env);
     for (int i = 0; i < 12; i++) {
         ASSERT_OK(store_hold(env->store, &env->first.task, "x", &env->err), &env->err);
         ASSERT_OK(store_hold(env->store, &env->first.task, NULL, &env->err), &env->err);
@@ -220,7 +167,7 @@ static void summaries_are_written_by_the_way_and_hold_everything(void **state)
     ASSERT_OK(store_trash(env->store, &env->first.task, 77, 1, &env->err), &env->err);
     ASSERT_OK(store_get_status(env->store, &status, &env->err), &env->err);
     assert_true(status.summary > 20);
-    reopen(env);
+    store_env_reopen(env);
     assert_true(point_of(env)->trashed);
     ASSERT_OK(world_point_check(env->store, &env->first, &env->err), &env->err);
 }
@@ -228,12 +175,12 @@ static void summaries_are_written_by_the_way_and_hold_everything(void **state)
 /* The entry is there; that its summary is not is a line in the log. */
 static void a_summary_that_fails_is_not_the_callers_failure(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     enum status st = STATUS_OK;
     bool fired = false;
 
     env->world.options.summary_every = 1;
-    reopen(env);
+    store_env_reopen(env);
     faults_arm_point(env->faults, "fs.sync", 2, FAULT_FAIL); /* 1 is the entry's */
     st = store_hold(env->store, &env->first.task, "x", &env->err);
     fired = faults_fired(env->faults);
@@ -241,13 +188,13 @@ static void a_summary_that_fails_is_not_the_callers_failure(void **state)
     ASSERT_OK(st, &env->err);
     assert_true(fired);
     assert_non_null(strstr(store_world_lines(&env->world), "a summary of the log was not written"));
-    reopen(env);
+    store_env_reopen(env);
     assert_true(point_of(env)->held);
 }
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
-static const struct store_domain *add_domain(struct env *env, const char *name)
+static const struct store_domain *add_domain(struct store_env *env, const char *name)
 {
     const struct store_domain *domain = NULL;
 
@@ -257,7 +204,7 @@ static const struct store_domain *add_domain(struct env *env, const char *name)
 
 static void nothing_is_shared_across_domains(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct store_domain *other = add_domain(env, "other");
     struct world_point second = {.task = world_task(2),
                                  .domain = other->id,
@@ -289,7 +236,7 @@ static void nothing_is_shared_across_domains(void **state)
         env->store = NULL;
         if (i == 1)
             store_world_set_index(&env->world, index_memory_new());
-        open_store(env);
+        store_env_open(env);
     }
     assert_string_equal(store_find_domain(env->store, &second.domain)->name, "other");
     assert_string_equal(store_world_lines(&env->world), "");
@@ -297,7 +244,7 @@ static void nothing_is_shared_across_domains(void **state)
 
 static void a_domain_begins_durably_or_not_at_all(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct store_domain *domain = NULL;
     struct store_status status;
 
@@ -312,12 +259,12 @@ static void a_domain_begins_durably_or_not_at_all(void **state)
     ASSERT_STATUS(STATUS_INVALID, store_add_domain(env->store, "", &domain, &env->err), &env->err);
     ASSERT_STATUS(STATUS_INVALID, store_add_domain(env->store, "a\tb", &domain, &env->err),
                   &env->err);
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(store_get_status(env->store, &status, &env->err), &env->err);
     assert_true(status.domains == 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_env_set_up, store_env_tear_down)
 
 int main(void)
 {

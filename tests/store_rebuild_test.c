@@ -8,76 +8,23 @@
 #include "coordinator/store/pack_file.h"
 #include "coordinator/store/store.h"
 #include "coordinator/store/store_private.h"
+#include "tests/store_env.h"
 #include "tests/store_world.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/test.h"
 
-enum { PACK_SIZE = 64 * 1024, SEED = 11 };
-
-struct env {
-    struct faults *faults;
-    struct fs *fs;
-    struct store_world world;
-    struct store *store;
-    struct world_point first; /* committed */
-    struct error err;
-};
-
-static void open_store(struct env *env)
-{
-    ASSERT_OK(store_world_open(&env->world, &env->store, &env->err), &env->err);
-}
-
-static void reopen(struct env *env)
-{
-    store_close(env->store);
-    env->store = NULL;
-    open_store(env);
-}
-
-static int set_up(void **state)
-{
-    struct env *env = memory_new(1, sizeof(*env));
-
-    assert_non_null(env);
-    env->faults = faults_new();
-    assert_non_null(env->faults);
-    faults_install(env->faults);
-    ASSERT_OK(fs_memory_new(&env->fs, &env->err), &env->err);
-    store_world_init(&env->world, env->fs, PACK_SIZE, SEED);
-    env->first = (struct world_point){.task = world_task(1), .disk = world_disk_of(100, 5, 7)};
-    ASSERT_OK(store_world_create(&env->world, &env->err), &env->err);
-    open_store(env);
-    ASSERT_OK(world_point_commit(env->store, &env->first, NULL, &env->err), &env->err);
-    *state = env;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct env *env = *state;
-
-    store_close(env->store);
-    store_world_deinit(&env->world);
-    fs_free(env->fs);
-    faults_install(NULL);
-    faults_free(env->faults);
-    memory_free(env);
-    return 0;
-}
-
-static void close_store(struct env *env)
+static void close_store(struct store_env *env)
 {
     store_close(env->store);
     env->store = NULL;
 }
 
-static void lose_index(struct env *env)
+static void lose_index(struct store_env *env)
 {
     store_world_set_index(&env->world, index_memory_new());
 }
 
-static struct store_status status_of(struct env *env)
+static struct store_status status_of(struct store_env *env)
 {
     struct store_status status;
 
@@ -85,7 +32,7 @@ static struct store_status status_of(struct env *env)
     return status;
 }
 
-static void assert_logged(struct env *env, const char *part)
+static void assert_logged(struct store_env *env, const char *part)
 {
     const char *lines = store_world_lines(&env->world);
 
@@ -103,7 +50,7 @@ static unsigned count_in(const char *lines, const char *part)
 }
 
 /* Block CONTENT of the default domain, stored. */
-static struct ref put_block(struct env *env, uint32_t content)
+static struct ref put_block(struct store_env *env, uint32_t content)
 {
     uint8_t bytes[600] = {0};
     struct ref ref;
@@ -116,7 +63,7 @@ static struct ref put_block(struct env *env, uint32_t content)
     return ref;
 }
 
-static bool knows(struct env *env, const struct ref *ref)
+static bool knows(struct store_env *env, const struct ref *ref)
 {
     uint64_t number = 0;
 
@@ -126,7 +73,7 @@ static bool knows(struct env *env, const struct ref *ref)
     return number == ref->number;
 }
 
-static struct place place_of(struct env *env, const struct ref *ref)
+static struct place place_of(struct store_env *env, const struct ref *ref)
 {
     struct place place;
 
@@ -139,7 +86,7 @@ static struct place place_of(struct env *env, const struct ref *ref)
 
 static void places_say_where_records_lie_synced_or_not(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct ref fresh = put_block(env, 1);
     uint64_t numbers[] = {fresh.number, fresh.number + 1000, env->first.root.number, 7};
     struct place places[4];
@@ -188,7 +135,7 @@ static void tell(void *arg, uint64_t done, uint64_t all)
 
 static void a_rebuild_makes_everything_anew_from_the_packs(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point second = {.task = world_task(2),
                                  .disk = world_disk_of(400, 90, 2),
                                  .file = 800};
@@ -196,7 +143,7 @@ static void a_rebuild_makes_everything_anew_from_the_packs(void **state)
 
     env->world.options.pack_size = 9000;
     env->world.options.fresh_max = 10; /* much less than there is to put in */
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(world_point_commit(env->store, &second, &env->first, &env->err), &env->err);
     struct ref kept = put_block(env, 1);
 
@@ -219,13 +166,13 @@ static void a_rebuild_makes_everything_anew_from_the_packs(void **state)
     ASSERT_OK(store_sync(env->store, &env->err), &env->err);
     ASSERT_OK(store_rebuild(env->store, NULL, NULL, &env->err), &env->err);
     assert_true(knows(env, &next));
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(world_point_check(env->store, &second, &env->err), &env->err);
 }
 
 static void after_a_rebuild_that_failed_nothing_answers_until_one_succeeds(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct ref ref = env->first.root;
     struct store_status status;
     struct place place;
@@ -258,7 +205,7 @@ static void after_a_rebuild_that_failed_nothing_answers_until_one_succeeds(void 
     faults_arm_point(env->faults, "fs.open", 1, FAULT_FAIL);
     assert_int_not_equal(store_rebuild(env->store, NULL, NULL, &env->err), STATUS_OK);
     faults_arm(env->faults, 0, 0);
-    reopen(env); /* a store without records is closed and opened as any other */
+    store_env_reopen(env); /* a store without records is closed and opened as any other */
     ASSERT_OK(world_point_check(env->store, &env->first, &env->err), &env->err);
 }
 
@@ -274,18 +221,18 @@ static enum status count_cover(void *arg, const struct index_cover *cover, struc
 
 static void every_pack_is_covered_however_many_there_are(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct index *index = NULL;
     size_t count = 0;
     uint64_t packs = 0;
 
     env->world.options.pack_size = 1; /* a pack for each record */
-    reopen(env);
+    store_env_reopen(env);
     for (uint32_t i = 0; i < 300; i++)
         (void)put_block(env, i); /* for its pack only */
     close_store(env);
     lose_index(env);
-    open_store(env);
+    store_env_open(env);
     index = env->world.index;
     packs = status_of(env).packs[0] + status_of(env).packs[1];
     assert_true(packs > 300);
@@ -296,7 +243,7 @@ static void every_pack_is_covered_however_many_there_are(void **state)
 
 /* --- how much is said -------------------------------------------------------------------------- */
 
-static void rot(struct env *env, const struct place *place)
+static void rot(struct store_env *env, const struct place *place)
 {
     struct pack *pack = pack_set_find(records_packs(env->store->records), &place->pack);
     struct fs_file *file = NULL;
@@ -314,7 +261,7 @@ static void rot(struct env *env, const struct place *place)
 
 static void many_records_that_are_left_out_are_told_in_a_few_lines(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct ref bodies[30];
 
     for (size_t i = 0; i < 30; i++) {
@@ -325,7 +272,7 @@ static void many_records_that_are_left_out_are_told_in_a_few_lines(void **state)
                             &bodies[i], &env->err),
                   &env->err);
     }
-    reopen(env); /* sealed */
+    store_env_reopen(env); /* sealed */
     for (size_t i = 0; i < 30; i++) {
         struct place place = place_of(env, &bodies[i]);
 
@@ -334,7 +281,7 @@ static void many_records_that_are_left_out_are_told_in_a_few_lines(void **state)
     close_store(env);
     lose_index(env);
     (void)store_world_lines(&env->world);
-    open_store(env);
+    store_env_open(env);
     const char *lines = store_world_lines(&env->world);
 
     assert_int_equal(count_in(lines, "is left out: "), RECOVERY_LINES_MAX);
@@ -348,7 +295,7 @@ static void many_records_that_are_left_out_are_told_in_a_few_lines(void **state)
 /* Sealed under the right keys, and wrong in any way: the store opens, and what is committed is there or is missed. */
 static void an_index_of_a_pack_that_is_wrong_in_any_way_costs_no_opening(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct random_seeded random = random_seeded_of(test_seed("wrong pack index"));
     struct place place = place_of(env, &env->first.root);
     struct pack_footer footer;
@@ -360,11 +307,11 @@ static void an_index_of_a_pack_that_is_wrong_in_any_way_costs_no_opening(void **
 
     buffer_init(&entries, RECORD_PLAIN_MAX);
     pack_path(&place.pack, PACK_META, path);
-    reopen(env);
+    store_env_reopen(env);
     for (int round = 0; round < (test_is_long() ? 400 : 60); round++) {
         close_store(env);
         lose_index(env);
-        open_store(env);
+        store_env_open(env);
         ASSERT_OK(fs_open(env->fs, path, FS_WRITE, &file, &env->err), &env->err);
         ASSERT_OK(fs_size(file, &size, &env->err), &env->err);
         ASSERT_OK(pack_file_footer(file, size, &footer, &env->err), &env->err);
@@ -383,7 +330,7 @@ static void an_index_of_a_pack_that_is_wrong_in_any_way_costs_no_opening(void **
         close_store(env);
         lose_index(env);
         (void)store_world_lines(&env->world);
-        open_store(env);
+        store_env_open(env);
         scanned += count_in(store_world_lines(&env->world), "is read from its start instead");
         entries.data[at] = was;
         ASSERT_OK(fs_open(env->fs, path, FS_WRITE, &file, &env->err), &env->err);
@@ -394,7 +341,7 @@ static void an_index_of_a_pack_that_is_wrong_in_any_way_costs_no_opening(void **
     }
     close_store(env);
     lose_index(env);
-    open_store(env);
+    store_env_open(env);
     ASSERT_OK(world_point_check(env->store, &env->first, &env->err), &env->err);
     assert_true(scanned > 5);
     buffer_deinit(&entries);
@@ -403,7 +350,7 @@ static void an_index_of_a_pack_that_is_wrong_in_any_way_costs_no_opening(void **
 /* --- roll-back --------------------------------------------------------------------------------- */
 
 /* The newest segment of the log is gone. */
-static void cut_log(struct env *env)
+static void cut_log(struct store_env *env)
 {
     struct fs_names names = {0};
     char path[FS_PATH_SIZE];
@@ -415,7 +362,7 @@ static void cut_log(struct env *env)
     fs_names_deinit(&names);
 }
 
-static uint32_t space_now(struct env *env)
+static uint32_t space_now(struct store_env *env)
 {
     uint64_t number = 0;
 
@@ -425,21 +372,21 @@ static uint32_t space_now(struct env *env)
 
 static void a_log_that_was_rolled_back_is_noted_and_numbers_begin_anew(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point second = {.task = world_task(2), .disk = world_disk_of(300, 9, 3)};
     struct world_point third = {.task = world_task(3), .disk = world_disk_of(600, 9, 3)};
     uint32_t space = space_now(env);
 
     assert_false(status_of(env).rolled_back);
     ASSERT_STATUS(STATUS_PRECONDITION, store_accept_rollback(env->store, &env->err), &env->err);
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(world_point_commit(env->store, &second, &env->first, &env->err), &env->err);
     uint64_t newest = store_head(env->store).sequence;
 
     close_store(env);
     cut_log(env);
     (void)store_world_lines(&env->world);
-    open_store(env);
+    store_env_open(env);
     assert_logged(env, "the log was rolled back: entry ");
     struct store_status status = status_of(env);
 
@@ -453,13 +400,13 @@ static void a_log_that_was_rolled_back_is_noted_and_numbers_begin_anew(void **st
     ASSERT_OK(world_point_commit(env->store, &third, &env->first, &env->err), &env->err);
     ASSERT_OK(world_point_check(env->store, &third, &env->err), &env->err);
     (void)store_world_lines(&env->world);
-    reopen(env);
+    store_env_reopen(env);
     assert_string_equal(store_world_lines(&env->world), ""); /* it is known */
     assert_int_equal(space_now(env), new_space);
     assert_true(status_of(env).rolled_back);
     ASSERT_OK(store_accept_rollback(env->store, &env->err), &env->err);
     assert_false(status_of(env).rolled_back);
-    reopen(env);
+    store_env_reopen(env);
     assert_false(status_of(env).rolled_back);
     assert_int_equal(space_now(env), new_space);
     ASSERT_OK(world_point_check(env->store, &third, &env->err), &env->err);
@@ -468,11 +415,11 @@ static void a_log_that_was_rolled_back_is_noted_and_numbers_begin_anew(void **st
 /* The entries wait for space, and no number of the old space is given out meanwhile. */
 static void a_roll_back_on_a_full_disk_is_noted_when_there_is_space(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     uint32_t space = space_now(env);
     uint64_t number = 0;
 
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(store_hold(env->store, &env->first.task, "x", &env->err), &env->err);
     close_store(env);
     cut_log(env);
@@ -503,11 +450,11 @@ static void a_roll_back_on_a_full_disk_is_noted_when_there_is_space(void **state
 /* The log that named the domain is gone, the records are not. */
 static void records_of_a_domain_that_the_log_lost_are_left_out(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct store_domain *domain = NULL;
     struct world_point second = {.task = world_task(2), .disk = world_disk_of(300, 9, 3)};
 
-    reopen(env);
+    store_env_reopen(env);
     ASSERT_OK(store_add_domain(env->store, "lost", &domain, &env->err), &env->err);
     second.domain = domain->id;
     ASSERT_OK(world_point_commit(env->store, &second, NULL, &env->err), &env->err);
@@ -516,7 +463,7 @@ static void records_of_a_domain_that_the_log_lost_are_left_out(void **state)
     lose_index(env);
     for (int i = 0; i < 2; i++) { /* they are looked for, and told of, at each start */
         (void)store_world_lines(&env->world);
-        open_store(env);
+        store_env_open(env);
         const char *lines = store_world_lines(&env->world);
 
         assert_int_equal(count_in(lines, "of deduplication domains that the log does not know"), 2);
@@ -529,7 +476,7 @@ static void records_of_a_domain_that_the_log_lost_are_left_out(void **state)
 
 static void a_retired_domain_takes_nothing_new(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     const struct store_domain *domain = NULL;
     struct slice bytes = slice_of_text("a body");
     struct log_domain entry = {.state = LOG_DOMAIN_RETIRED, .name = "old"};
@@ -543,7 +490,7 @@ static void a_retired_domain_takes_nothing_new(void **state)
     log_domain_encode(&entry, &body);
     ASSERT_OK(store_write_entry(env->store, LOG_DOMAIN, &body, &env->err), &env->err);
     buffer_deinit(&body);
-    reopen(env);
+    store_env_reopen(env);
     domain = store_find_domain(env->store, &entry.domain);
     assert_non_null(domain);
     ASSERT_OK(store_put(env->store, domain, KIND_BODY, bytes, bytes, &ref, &env->err), &env->err);
@@ -557,7 +504,7 @@ static void a_retired_domain_takes_nothing_new(void **state)
 
 /* --- condemned packs --------------------------------------------------------------------------- */
 
-static void condemn(struct env *env, const struct random_id *pack, const struct ref *dead,
+static void condemn(struct store_env *env, const struct random_id *pack, const struct ref *dead,
                     uint32_t count)
 {
     uint8_t numbers[8 * 8];
@@ -579,27 +526,27 @@ static void condemn(struct env *env, const struct random_id *pack, const struct 
 
 static void caches_older_than_a_condemned_pack_are_made_anew(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct ref blocks[6];
     char path[PACK_PATH_SIZE];
 
-    reopen(env); /* another pack */
+    store_env_reopen(env); /* another pack */
     for (uint32_t i = 0; i < 6; i++)
         blocks[i] = put_block(env, i);
     ASSERT_OK(store_sync(env->store, &env->err), &env->err);
     struct random_id pack = place_of(env, &blocks[0]).pack;
 
-    reopen(env);
+    store_env_reopen(env);
     condemn(env, &pack, blocks + 1, 4); /* 0 and 5 live on, and were not copied */
     close_store(env);
     (void)store_world_lines(&env->world);
-    open_store(env);
+    store_env_open(env);
     assert_logged(env, "the index is older than the last collection");
     assert_true(knows(env, &blocks[0]) && knows(env, &blocks[5]));
     for (int i = 1; i < 5; i++)
         assert_false(knows(env, &blocks[i]));
     (void)store_world_lines(&env->world);
-    reopen(env);
+    store_env_reopen(env);
     assert_string_equal(store_world_lines(&env->world), "");
     ASSERT_OK(store_rebuild(env->store, NULL, NULL, &env->err), &env->err);
     assert_true(knows(env, &blocks[0]) && !knows(env, &blocks[2]));
@@ -607,7 +554,7 @@ static void caches_older_than_a_condemned_pack_are_made_anew(void **state)
     pack_path(&pack, PACK_DATA, path);
     ASSERT_OK(fs_remove(env->fs, path, &env->err), &env->err);
     (void)store_world_lines(&env->world);
-    open_store(env);
+    store_env_open(env);
     assert_string_equal(store_world_lines(&env->world), "");
     assert_true(status_of(env).missing_packs == 0);
     ASSERT_OK(world_point_check(env->store, &env->first, &env->err), &env->err);
@@ -615,7 +562,7 @@ static void caches_older_than_a_condemned_pack_are_made_anew(void **state)
 
 /* --- status ------------------------------------------------------------------------------------ */
 
-static uint64_t bytes_in(struct env *env, const char *dir)
+static uint64_t bytes_in(struct store_env *env, const char *dir)
 {
     struct fs_names names = {0};
     uint64_t sum = 0;
@@ -636,7 +583,7 @@ static uint64_t bytes_in(struct env *env, const char *dir)
     return sum;
 }
 
-static void assert_sizes(struct env *env)
+static void assert_sizes(struct store_env *env)
 {
     struct store_status status = status_of(env);
 
@@ -646,12 +593,12 @@ static void assert_sizes(struct env *env)
 
 static void status_says_what_is_there(void **state)
 {
-    struct env *env = *state;
+    struct store_env *env = *state;
     struct world_point second = {.task = world_task(2), .disk = world_disk_of(300, 40, 3)};
 
     env->world.options.pack_size = 9000;
     assert_sizes(env);
-    reopen(env);
+    store_env_reopen(env);
     assert_sizes(env);
     ASSERT_OK(world_point_commit(env->store, &second, &env->first, &env->err), &env->err);
     ASSERT_OK(store_trash(env->store, &second.task, 9, 1, &env->err), &env->err);
@@ -667,12 +614,12 @@ static void status_says_what_is_there(void **state)
     faults_arm_point(env->faults, "store.before_sync", 1, FAULT_FAIL);
     close_store(env);
     faults_arm(env->faults, 0, 0);
-    open_store(env);
+    store_env_open(env);
     assert_sizes(env);
     assert_true(status_of(env).unsealed_packs == 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_env_set_up, store_env_tear_down)
 
 int main(void)
 {

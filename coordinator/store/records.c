@@ -10,7 +10,7 @@
 
 enum {
     CLASS_COUNT = 2,
-    /* Two entries each: LMDB's transactions stay small (at most 5,000 puts). */
+    /* Records that the index gets at once: far fewer than its table takes (index_files.h). */
     APPLY_MAX = 2500,
 };
 

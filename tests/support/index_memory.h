@@ -1,5 +1,5 @@
 /* tests/support/index_memory.h: the index of a store (coordinator/store/index.h) in memory. Nothing is lost but by
- * index_memory_restore(). Refuses on request. Thread: one at a time. */
+ * index_memory_at(). Refuses on request. Thread: one at a time. */
 #ifndef TESTS_SUPPORT_INDEX_MEMORY_H
 #define TESTS_SUPPORT_INDEX_MEMORY_H
 
