@@ -1737,6 +1737,23 @@ static void a_handshake_of_our_own_that_fails_is_told_by_its_call_alone(void **s
     assert_int_equal(uv_thread_join(&relay.thread), 0);
 }
 
+/* Whether one is left is what tear_down() asks gRPC. */
+static void a_channel_that_is_closed_while_it_connects_leaves_nothing_behind(void **state)
+{
+    enum { ROUNDS = 100 };
+    struct env *env = *state;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct rpc_channel *channel = channel_to(env, rpc_server_port(env->server));
+        struct side client;
+
+        side_init(&client, env);
+        open_call(&client, channel, upload, 0);
+        side_end(&client);
+        close_channel(env, channel);
+    }
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void)
@@ -1783,6 +1800,7 @@ int main(void)
         TEST(a_message_of_4_gib_is_refused_within_the_quota),
         TEST(a_lost_connection_ends_its_calls_on_both_sides),
         TEST(a_handshake_of_our_own_that_fails_is_told_by_its_call_alone),
+        TEST(a_channel_that_is_closed_while_it_connects_leaves_nothing_behind),
     };
 
     return cmocka_run_group_tests_name("rpc", tests, NULL, NULL);

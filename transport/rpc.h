@@ -162,7 +162,7 @@ NODISCARD enum status rpc_channel_new(struct rpc *rpc, const struct rpc_channel_
                                       struct rpc_channel **ret_channel, struct error *err);
 
 /* Cancels its calls, then posts ON_CLOSED: from there the channel does not exist. Every call of it has been
- * freed by its owner before that. */
+ * freed by its owner before that. While it connects, that may take a second. */
 void rpc_channel_close(struct rpc_channel *channel, struct loop_task *on_closed);
 
 /* Opens a call, which is the caller's. TIMEOUT_MS: from now to its end, 0: none. STATUS_EXHAUSTED: no memory.

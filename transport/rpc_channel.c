@@ -14,6 +14,7 @@ enum {
     PAUSE_FIRST_MS = 250, /* also what a channel's end may take: see end_if_idle() */
     PAUSE_MAX_MS = 30 * 1000,
     ATTEMPT_MS = 20 * 1000, /* an attempt may take */
+    SETTLE_MS = 1000,       /* of it, a channel's end waits for: see end_if_idle() */
 };
 
 struct rpc_channel {
@@ -22,13 +23,36 @@ struct rpc_channel {
     size_t message_max;
     char address[RPC_ADDRESS_SIZE];
     struct loop_task *on_closed; /* NULL: it is not being closed */
+    struct rpc_tag settled; /* the attempt to connect that it was closed in is over, or SETTLE_MS */
+    bool settling;          /* SETTLED is with gRPC */
+    bool has_settled;
 };
+
+/* True: CHANNEL is in an attempt to connect, and settled_done() follows. */
+static bool settle(struct rpc_channel *channel)
+{
+    grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel->channel, 0);
+
+    if (channel->has_settled || state != GRPC_CHANNEL_CONNECTING)
+        return false;
+    channel->settling = true;
+    rpc_give(&channel->settled);
+    grpc_channel_watch_connectivity_state(
+        channel->channel, state,
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(SETTLE_MS, GPR_TIMESPAN)),
+        rpc_queue(channel->calls.rpc, 0), &channel->settled);
+    return true;
+}
 
 static void end_if_idle(struct rpc_channel *channel)
 {
     struct rpc *rpc = channel->calls.rpc;
 
-    if (channel->on_closed == NULL || channel->calls.count > 0)
+    if (channel->on_closed == NULL || channel->calls.count > 0 || channel->settling)
+        return;
+    /* gRPC 1.51 may lose a connection that its channel is destroyed under between the handshake and the first
+     * frames: it stays, and with it the whole of gRPC. Who is so near is let finish. */
+    if (settle(channel))
         return;
     /* gRPC 1.51 keeps the timer of the pause before the next attempt, and with it the whole of gRPC, until it
      * has run out. This ends the pause; if the attempt that follows fails at once, there is one more, a first. */
@@ -37,6 +61,16 @@ static void end_if_idle(struct rpc_channel *channel)
     loop_post(rpc_loop(rpc), channel->on_closed);
     rpc_user_remove(rpc);
     memory_free(channel);
+}
+
+static void settled_done(struct rpc_tag *tag)
+{
+    struct rpc_channel *channel =
+        (struct rpc_channel *)((char *)tag - offsetof(struct rpc_channel, settled));
+
+    channel->settling = false;
+    channel->has_settled = true;
+    end_if_idle(channel);
 }
 
 static void call_freed(struct rpc_calls *calls, bool accepted)
@@ -85,6 +119,7 @@ enum status rpc_channel_new(struct rpc *rpc, const struct rpc_channel_options *o
     INVARIANT(text_format(target, sizeof(target), "dns:///%s", options->address));
     channel->calls = (struct rpc_calls){.rpc = rpc, .freed = call_freed};
     channel->message_max = options->message_max;
+    channel->settled.done = settled_done;
     channel->channel = channel_of(options, target);
     rpc_user_add(rpc);
     *ret_channel = channel;
