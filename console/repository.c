@@ -18,14 +18,18 @@ static void print_packs(FILE *out, const char *what, uint64_t packs, uint64_t by
 
 static void print_proved(FILE *out, const answer_message *answer)
 {
-    uint64_t packs = answer->data_packs + answer->meta_packs;
+    uint64_t all = answer->data_packs + answer->meta_packs;
+    uint64_t packs = all - (answer->unsealed_packs < all ? answer->unsealed_packs : all);
     char text[FORMAT_TEXT_SIZE];
 
-    if (packs == 0) {
+    if (packs == 0 && all > 0) {
+        (void)fputs("proved          nothing yet: all packs are still being written\n", out);
+    } else if (packs == 0) {
         (void)fputs("proved          nothing is there to be proved\n", out);
     } else if (answer->proved_us != 0) {
         format_text_time(answer->proved_us, text);
-        (void)fprintf(out, "proved          all packs, since %s\n", text);
+        (void)fprintf(out, "proved          all packs, since %s%s\n", text,
+                      packs < all ? "; not those that are still being written" : "");
     } else {
         (void)fprintf(out,
                       "proved          %" PRIu64 " of %" PRIu64

@@ -927,6 +927,23 @@ static void the_status_names_what_is_wrong(void **state)
     assert_contains(env->out, "1 of 3 packs");
 }
 
+static void the_status_does_not_count_packs_that_are_still_written_as_unproved(void **state)
+{
+    struct env *env = *state;
+    Tidemark__V1__RepositoryStatusAnswer answer = TIDEMARK__V1__REPOSITORY_STATUS_ANSWER__INIT;
+    const ProtobufCMessage *message = &answer.base;
+
+    answer.data_packs = 3;
+    answer.unsealed_packs = 1;
+    answer.proved_packs = 2;
+    answer.proved_us = 1;
+    env->replies[0] = (struct reply){.messages = &message, .count = 1};
+    ASSERT_OK(repository_status_run(&env->command, &env->err), &env->err);
+    (void)progress_of_command(env);
+    assert_contains(env->out, "all packs, since ");
+    assert_contains(env->out, "; not those that are still being written");
+}
+
 static void a_rebuild_shows_how_far_it_is(void **state)
 {
     struct env *env = *state;
@@ -1143,6 +1160,7 @@ int main(void)
         TEST(wrong_caches_are_no_damage_and_something_to_do),
         TEST(a_check_without_a_result_is_a_failure),
         TEST(the_status_names_what_is_wrong),
+        TEST(the_status_does_not_count_packs_that_are_still_written_as_unproved),
         TEST(a_rebuild_shows_how_far_it_is),
         TEST(export_brings_every_byte_back),
         TEST(an_export_of_a_damaged_repository_leaves_no_file),

@@ -824,6 +824,25 @@ static void a_check_notes_which_packs_it_has_proved(void **state)
     assert_int_equal(status.damaged_packs, 1);
 }
 
+static void a_pack_that_is_still_written_leaves_the_others_proved(void **state)
+{
+    static const uint8_t text[] = "a block that opens a pack";
+    struct env *env = *state;
+    struct slice bytes = slice_of(text, sizeof(text));
+    struct store_status status;
+    struct ref ref;
+
+    clock_manual_set_wall_us(env->world.clock, 5000);
+    run_check(env, false);
+    ASSERT_OK(store_put(env->store, store_default_domain(env->store), KIND_BLOCK, bytes, bytes,
+                        &ref, &env->err),
+              &env->err);
+    ASSERT_OK(store_get_status(env->store, &status, &env->err), &env->err);
+    assert_int_equal(status.unsealed_packs, 1);
+    assert_int_equal(status.proved_packs, 2);
+    assert_int_equal(status.proved_us, 5000);
+}
+
 /* ---- Partial trees, trash -------------------------------------------------------------------- */
 
 static void a_partial_tree_is_walked_and_no_point_of_it_counts(void **state)
@@ -980,6 +999,7 @@ int main(void)
         WITH_STORE(a_wrong_place_is_the_caches_fault),
         WITH_STORE(records_that_no_cache_knows_are_the_caches_fault),
         WITH_STORE(a_check_notes_which_packs_it_has_proved),
+        WITH_STORE(a_pack_that_is_still_written_leaves_the_others_proved),
         WITH_STORE(a_partial_tree_is_walked_and_no_point_of_it_counts),
         WITH_STORE(a_point_in_the_trash_is_walked),
         WITH_STORE(no_allocation_that_fails_is_lost),

@@ -258,8 +258,8 @@ struct store_status {
     bool rolled_back; /* a head is known that the log lacks, and nobody has accepted that */
     uint64_t rolled_back_to;
     uint64_t rolled_back_from;
-    int64_t proved_us;      /* all packs were proved since then; 0: some never were */
-    uint64_t proved_packs;  /* proved at least once */
+    int64_t proved_us;      /* all sealed packs were proved since then; 0: some never were */
+    uint64_t proved_packs;  /* sealed, and proved at least once */
     uint64_t damaged_packs; /* as the last check of each has found */
 };
 

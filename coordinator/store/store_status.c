@@ -47,17 +47,22 @@ static void tell_rollback(const struct store *store, struct store_status *status
     }
 }
 
-/* Of packs that are gone, and of those that were never proved, the file says nothing that counts. */
+/* Of packs that are gone, and of those that were never proved, the file says nothing that counts. A pack that
+ * still grows is proved when it is sealed. */
 static enum status tell_proved(const struct store *store, struct store_status *status,
                                struct error *err)
 {
     const struct pack_set *packs = records_packs(store->records);
     struct proved proved = {0};
+    uint64_t sealed = 0;
     enum status st = proved_read(store->options.fs, &store->repository.id, &proved, err);
 
     for (size_t i = 0; st == STATUS_OK && i < packs->count; i++) {
         const struct proved_pack *pack = proved_find(&proved, &packs->packs[i]->name);
 
+        if (!packs->packs[i]->sealed)
+            continue;
+        sealed++;
         if (pack == NULL)
             continue;
         status->proved_packs++;
@@ -65,7 +70,7 @@ static enum status tell_proved(const struct store *store, struct store_status *s
         if (status->proved_us == 0 || pack->time_us < status->proved_us)
             status->proved_us = pack->time_us;
     }
-    if (status->proved_packs < packs->count)
+    if (status->proved_packs < sealed)
         status->proved_us = 0;
     proved_deinit(&proved);
     return st;
