@@ -170,6 +170,38 @@ static void a_rebuild_makes_everything_anew_from_the_packs(void **state)
     ASSERT_OK(world_point_check(env->store, &second, &env->err), &env->err);
 }
 
+/* The files of all packs of CLASS go. */
+static void remove_packs(struct store_env *env, enum pack_class class)
+{
+    const struct pack_set *packs = records_packs(env->store->records);
+
+    for (size_t i = 0; i < packs->count; i++) {
+        char path[PACK_PATH_SIZE];
+
+        if (packs->packs[i]->class != class)
+            continue;
+        pack_path(&packs->packs[i]->name, class, path);
+        ASSERT_OK(fs_remove(env->fs, path, &env->err), &env->err);
+    }
+}
+
+/* Its nodes are whole, and name blocks that are gone: a tree that is grown anew must not take them for known. */
+static void after_a_rebuild_no_tree_is_known_whose_blocks_are_gone(void **state)
+{
+    struct store_env *env = *state;
+    struct world_point again = {.task = world_task(2), .disk = env->first.disk};
+    struct told told = {.calls = 0};
+
+    store_env_reopen(env);
+    assert_true(knows(env, &env->first.root));
+    remove_packs(env, PACK_DATA);
+    ASSERT_OK(store_rebuild(env->store, tell, &told, &env->err), &env->err);
+    assert_false(knows(env, &env->first.root));
+    ASSERT_STATUS(STATUS_CORRUPT, world_point_check(env->store, &env->first, &env->err), &env->err);
+    ASSERT_OK(world_point_commit(env->store, &again, NULL, &env->err), &env->err);
+    ASSERT_OK(world_point_check(env->store, &again, &env->err), &env->err);
+}
+
 static void after_a_rebuild_that_failed_nothing_answers_until_one_succeeds(void **state)
 {
     struct store_env *env = *state;
@@ -626,6 +658,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(places_say_where_records_lie_synced_or_not),
         TEST(a_rebuild_makes_everything_anew_from_the_packs),
+        TEST(after_a_rebuild_no_tree_is_known_whose_blocks_are_gone),
         TEST(after_a_rebuild_that_failed_nothing_answers_until_one_succeeds),
         TEST(every_pack_is_covered_however_many_there_are),
         TEST(many_records_that_are_left_out_are_told_in_a_few_lines),

@@ -48,29 +48,25 @@ static void tell_rollback(const struct store *store, struct store_status *status
 }
 
 /* Of packs that are gone, and of those that were never proved, the file says nothing that counts. A pack that
- * still grows is proved when it is sealed. */
+ * still grows is proved when it is sealed. STATUS knows how many do. */
 static enum status tell_proved(const struct store *store, struct store_status *status,
                                struct error *err)
 {
     const struct pack_set *packs = records_packs(store->records);
     struct proved proved = {0};
-    uint64_t sealed = 0;
     enum status st = proved_read(store->options.fs, &store->repository.id, &proved, err);
 
     for (size_t i = 0; st == STATUS_OK && i < packs->count; i++) {
         const struct proved_pack *pack = proved_find(&proved, &packs->packs[i]->name);
 
-        if (!packs->packs[i]->sealed)
-            continue;
-        sealed++;
-        if (pack == NULL)
+        if (pack == NULL || !packs->packs[i]->sealed)
             continue;
         status->proved_packs++;
         status->damaged_packs += pack->damaged ? 1 : 0;
         if (status->proved_us == 0 || pack->time_us < status->proved_us)
             status->proved_us = pack->time_us;
     }
-    if (status->proved_packs < sealed)
+    if (status->proved_packs < packs->count - status->unsealed_packs)
         status->proved_us = 0;
     proved_deinit(&proved);
     return st;
@@ -85,10 +81,11 @@ enum status store_get_status(struct store *store, struct store_status *ret_statu
     if (st == STATUS_OK)
         st = store_log_bytes(store->log, &status.log_bytes, err);
     if (st == STATUS_OK)
+        count_packs(store, &status);
+    if (st == STATUS_OK)
         st = tell_proved(store, &status, err);
     if (st != STATUS_OK)
         return st;
-    count_packs(store, &status);
     count_points(store, &status);
     tell_rollback(store, &status);
     status.domains = store->domains.count;
