@@ -231,6 +231,28 @@ static void a_check_that_is_given_up_leaves_the_service_whole(void **state)
     world_disk_free(&disk);
 }
 
+static void a_second_check_is_refused_while_one_runs(void **state)
+{
+    struct service_world *world = *state;
+    struct world_disk disk;
+    struct client *first = NULL;
+    ProtobufCMessage *message = NULL;
+
+    (void)back_up(world, &disk);
+    faults_arm_point(world->faults, "fs.read", 1, FAULT_STALL);
+    first = start_check(world, false);
+    faults_await_stall(world->faults);
+    client_ends(start_check(world, false), STATUS_PRECONDITION,
+                "another check of the repository runs already");
+    faults_arm(world->faults, 0, 0);
+    faults_release(world->faults);
+    while ((message = client_receive(first)) != NULL)
+        rpc_message_free(message);
+    client_ends(first, STATUS_OK, "");
+    assert_int_equal(check(world, false).findings, 0);
+    world_disk_free(&disk);
+}
+
 /* ---- Rebuild --------------------------------------------------------------------------------- */
 
 static void rebuild(struct service_world *world)
@@ -255,6 +277,18 @@ static void rebuild(struct service_world *world)
     assert_true(done);
 }
 
+static void send_end(struct client *upload, struct id root)
+{
+    Tidemark__V1__UploadRequest message = TIDEMARK__V1__UPLOAD_REQUEST__INIT;
+    Tidemark__V1__UploadEnd end = TIDEMARK__V1__UPLOAD_END__INIT;
+
+    end.root.data = root.bytes;
+    end.root.len = ID_SIZE;
+    message.kind_case = TIDEMARK__V1__UPLOAD_REQUEST__KIND_END;
+    message.end = &end;
+    assert_true(client_send(upload, &message.base));
+}
+
 static void a_rebuild_heals_caches_that_lost_everything(void **state)
 {
     struct service_world *world = *state;
@@ -268,6 +302,31 @@ static void a_rebuild_heals_caches_that_lost_everything(void **state)
     assert_int_equal(check(world, false).findings, 0);
     assert_false(check(world, false).caches_wrong);
     world_export_equals(world, &point, &disk);
+    world_disk_free(&disk);
+}
+
+static void an_upload_that_a_rebuild_ends_goes_well_when_it_begins_again(void **state)
+{
+    struct service_world *world = *state;
+    struct world_disk disk;
+    struct client *session = NULL;
+    struct id point;
+
+    (void)back_up(world, &disk);
+    session = world_connect(world, PEER_AGENT);
+
+    struct world_task task = world_begin(world, session, "d2");
+    struct client *upload = world_upload_open(&task, PEER_AGENT, &disk, NULL);
+
+    rpc_message_free(client_receive(upload));
+    rebuild(world);
+    send_end(upload, world_disk_root(world, &disk));
+    client_ends(upload, STATUS_ABORTED, "start the backup again");
+    world_end(&task, slice_of(NULL, 0), "let go");
+    world_disk_fill(&disk, 3, 99);
+    point = world_back_up(world, session, &disk, NULL);
+    world_export_equals(world, &point, &disk);
+    client_drop(session);
     world_disk_free(&disk);
 }
 
@@ -297,7 +356,9 @@ int main(void)
         WITH_WORLD(a_check_names_point_host_disk_and_range),
         WITH_WORLD(a_check_is_what_the_status_tells_of),
         WITH_WORLD(a_check_that_is_given_up_leaves_the_service_whole),
+        WITH_WORLD(a_second_check_is_refused_while_one_runs),
         WITH_WORLD(a_rebuild_heals_caches_that_lost_everything),
+        WITH_WORLD(an_upload_that_a_rebuild_ends_goes_well_when_it_begins_again),
         WITH_WORLD(agents_may_ask_none_of_it),
     };
 

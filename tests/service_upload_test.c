@@ -501,8 +501,8 @@ static void lose_a_sync(struct rules *rules)
     world_disk_free(&other);
 }
 
-static const char *const lost = "the repository could not make durable what it was sent, and let "
-                                "it go; start the backup again";
+static const char *const lost = "the repository had to let go of what it was sent: its disk has "
+                                "failed, or its caches were made anew; start the backup again";
 
 static void a_lost_sync_ends_an_upload_at_its_next_offer(void **state)
 {

@@ -1,6 +1,7 @@
 /* The store over files in memory: what is committed reads back, what fails changes nothing, what is damaged is named. */
 #include "coordinator/store/store.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/cursor.h"
@@ -10,6 +11,7 @@
 #include "coordinator/store/disk_tree.h"
 #include "coordinator/store/pack_file.h"
 #include "tests/store_world.h"
+#include "tests/support/fail_each.h"
 #include "tests/support/fs_memory.h"
 #include "tests/support/test.h"
 
@@ -589,6 +591,41 @@ static void an_opening_that_fails_anywhere_can_be_done_again(void **state)
     assert_true(sweep_all(&sweep) > 50);
 }
 
+/* A repository is made while the Nth thing fails: then nothing of it is there, and it can be made. */
+static void attempt_to_make(void *arg, uint64_t n)
+{
+    struct faults *faults = arg;
+    struct store_world world;
+    struct fs_names names = {0};
+    struct fs *fs = NULL;
+    struct error err = {0};
+
+    faults_arm(faults, 0, 0);
+    ASSERT_OK(fs_memory_new(&fs, &err), &err);
+    store_world_init(&world, fs, 2000, 1);
+    faults_arm(faults, FAULT_ALLOC | FAULT_IO | FAULT_POINT, n);
+    enum status st = store_world_create(&world, &err);
+
+    faults_arm(faults, 0, 0);
+    if (st != STATUS_OK) {
+        ASSERT_OK(fs_list(fs, "", &names, &err), &err);
+        if (names.count > 0)
+            fail_msg("failure %" PRIu64 " leaves \"%s\"", n, names.names[0]);
+        fs_names_deinit(&names);
+        ASSERT_OK(store_world_create(&world, &err), &err);
+    }
+    store_world_deinit(&world);
+    fs_free(fs);
+}
+
+static void a_repository_that_cannot_be_made_leaves_nothing(void **state)
+{
+    struct env *env = *state;
+
+    assert_true(fail_each(env->faults, FAULT_ALLOC | FAULT_IO | FAULT_POINT, attempt_to_make,
+                          env->faults) > 20);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void)
@@ -610,6 +647,7 @@ int main(void)
         TEST(an_append_syncs_by_itself_when_too_much_waits),
         TEST(a_sync_by_itself_that_fails_voids_what_was_fresh),
         TEST(an_index_that_refuses_is_asked_again),
+        TEST(a_repository_that_cannot_be_made_leaves_nothing),
         TEST(a_commit_that_fails_anywhere_leaves_old_or_new),
         TEST(an_opening_that_fails_anywhere_can_be_done_again),
     };

@@ -18,9 +18,10 @@ enum status store_error_check_generation(const struct store *store, uint64_t gen
 {
     if (store_generation(store) == generation)
         return STATUS_OK;
-    return error_set(err, STATUS_ABORTED,
-                     "the repository could not make durable what it was sent, and let it go; "
-                     "start the backup again");
+    return error_set(
+        err, STATUS_ABORTED,
+        "the repository had to let go of what it was sent: its disk has failed, or its "
+        "caches were made anew; start the backup again");
 }
 
 bool store_error_is_damage(enum status status)

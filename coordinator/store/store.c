@@ -41,6 +41,7 @@ enum status store_create(const struct store_options *options, const struct repos
 {
     struct keys *keys = NULL;
     struct fs_file *lock = NULL;
+    struct error ignored = {0};
     enum status st = keys_new(key, &keys, err);
 
     if (st == STATUS_OK)
@@ -54,7 +55,14 @@ enum status store_create(const struct store_options *options, const struct repos
     }
     const struct store_log_world world = log_world(options, keys);
 
-    st = store_folder_create(&world, options->repository, clock_wall_us(options->clock), err);
+    st = store_folder_check_free(options->fs, err); /* now that nobody else is making one */
+    if (st == STATUS_OK) {
+        st = store_folder_create(&world, options->repository, clock_wall_us(options->clock), err);
+        if (st != STATUS_OK)
+            store_folder_take_back(options->fs);
+    }
+    if (st != STATUS_OK && st != STATUS_EXISTS)
+        DISCARD(fs_remove(options->fs, LOCK_FILE, &ignored)); /* while it is held */
 out:
     fs_close(lock);
     keys_free(keys);

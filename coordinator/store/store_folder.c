@@ -9,6 +9,7 @@
 #include "coordinator/store/proved.h"
 
 #define REPOSITORY_FILE "repository"
+#define NEW_SUFFIX      ".new" /* fs_replace() */
 
 static bool has(const struct fs_names *names, const char *name)
 {
@@ -22,7 +23,7 @@ static bool has(const struct fs_names *names, const char *name)
 /* What an earlier attempt that did not come to its end may have left. */
 static bool is_ours(const char *name)
 {
-    static const char repository_new[] = REPOSITORY_FILE ".new";
+    static const char repository_new[] = REPOSITORY_FILE NEW_SUFFIX;
     static const char *const ours[] = {PACK_DIR,       LOG_DIR,       "lock",
                                        repository_new, LOG_HEAD_FILE, PROVED_FILE};
 
@@ -100,6 +101,15 @@ static enum status make_empty(struct fs *fs, struct error *err)
         st = fs_remove(fs, PROVED_FILE, err);
     fs_names_deinit(&names);
     return st;
+}
+
+void store_folder_take_back(struct fs *fs)
+{
+    struct error ignored = {0}; /* what stays is removed by the next attempt */
+
+    DISCARD(fs_remove(fs, REPOSITORY_FILE, &ignored));
+    DISCARD(fs_remove(fs, REPOSITORY_FILE NEW_SUFFIX, &ignored));
+    DISCARD(make_empty(fs, &ignored));
 }
 
 static enum status make_repository(const struct store_log_world *world, const struct random_id *id,

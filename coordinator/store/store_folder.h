@@ -20,6 +20,9 @@ NODISCARD enum status store_folder_create(const struct store_log_world *world,
                                           const struct random_id *id, int64_t time_us,
                                           struct error *err);
 
+/* After store_folder_create() failed: removes what it has made, as far as that can be done. */
+void store_folder_take_back(struct fs *fs);
+
 /* Reads and checks the file; KEYS are the right ones. See store_open() for the statuses. */
 NODISCARD enum status store_folder_read(struct fs *fs, const struct keys *keys,
                                         struct repository *ret_repository, struct error *err);
