@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/hash.h"
+#include "format/le.h"
 #include "tests/support/fail_each.h"
 #include "tests/support/fs_cut_every.h"
 #include "tests/support/fs_memory.h"
@@ -112,6 +114,52 @@ static void a_damaged_slot_leaves_the_other(void **state)
     fs_free(fs);
 }
 
+/* A file with a sound slot of HEAD, as the TURN-th that was written, at OFFSET. */
+static void put_slot(struct fs *fs, uint64_t offset, uint64_t turn, uint64_t sequence)
+{
+    const struct store_head newest = head_of(sequence);
+    uint8_t bytes[LOG_HEAD_SLOT_SIZE] = {'T', 'M', 'h', 'd'};
+    struct fs_file *file = NULL;
+    struct error err = {0};
+
+    le_put_u64(bytes + 8, turn);
+    memcpy(bytes + 16, newest.writer.bytes, sizeof(newest.writer.bytes));
+    le_put_u64(bytes + 32, sequence);
+    memcpy(bytes + 40, newest.hash.bytes, sizeof(newest.hash.bytes));
+    le_put_u32(bytes + 72, hash_crc32c(0, slice_of(bytes, 72)));
+    ASSERT_OK(fs_open(fs, LOG_HEAD_FILE, FS_CREATE, &file, &err), &err);
+    ASSERT_OK(fs_write_at(file, offset, slice_of(bytes, sizeof(bytes)), &err), &err);
+    fs_close(file);
+}
+
+static void the_turns_go_on_behind_the_highest(void **state)
+{
+    (void)state;
+    for (uint64_t left = 0; left < 4; left++) {
+        struct fs *fs = new_fs();
+        uint64_t turn = UINT64_MAX - left;
+
+        put_slot(fs, turn % 2 * LOG_HEAD_SLOT_SPACING, turn, 1);
+        assert_int_equal(said(fs), 1);
+        for (uint64_t i = 2; i < 8; i++) {
+            write_heads(fs, i, i);
+            assert_int_equal(said(fs), i);
+        }
+        fs_free(fs);
+    }
+}
+
+/* What is written next would take its place: a write that is torn there would leave none. */
+static void a_slot_in_the_others_place_does_not_count(void **state)
+{
+    struct fs *fs = new_fs();
+
+    (void)state;
+    put_slot(fs, 0, 3, 1);
+    assert_int_equal(said(fs), 0);
+    fs_free(fs);
+}
+
 static void check_state(void *arg, size_t upto, struct fs *fs, const char *name)
 {
     const uint64_t next = (uint64_t)WRITES + 1;
@@ -180,6 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_that_was_written_is_known),
         cmocka_unit_test(a_damaged_slot_leaves_the_other),
+        cmocka_unit_test(the_turns_go_on_behind_the_highest),
+        cmocka_unit_test(a_slot_in_the_others_place_does_not_count),
         cmocka_unit_test(a_power_cut_leaves_one_that_was_written_or_none),
         cmocka_unit_test(a_write_that_fails_leaves_the_one_before),
     };

@@ -231,6 +231,19 @@ static void a_check_that_is_given_up_leaves_the_service_whole(void **state)
     world_disk_free(&disk);
 }
 
+static void ask_what_needs_no_store(struct service_world *world)
+{
+    struct client *client = client_open(world, PEER_CONSOLE, console, "Backup");
+    Tidemark__V1__BackupRequest request = TIDEMARK__V1__BACKUP_REQUEST__INIT;
+    char disk[] = "d1";
+    char host[] = "hv-99";
+
+    request.disk = disk;
+    request.host = host;
+    assert_true(client_send(client, &request.base));
+    client_ends(client, STATUS_UNAVAILABLE, "host hv-99 is not connected");
+}
+
 static void a_second_check_is_refused_while_one_runs(void **state)
 {
     struct service_world *world = *state;
@@ -241,6 +254,9 @@ static void a_second_check_is_refused_while_one_runs(void **state)
     (void)back_up(world, &disk);
     faults_arm_point(world->faults, "fs.read", 1, FAULT_STALL);
     first = start_check(world, false);
+    while (faults_hits(world->faults, "fs.read") == 0)
+        ask_what_needs_no_store(
+            world); /* the loop is this thread's: it runs while something is awaited */
     faults_await_stall(world->faults);
     client_ends(start_check(world, false), STATUS_PRECONDITION,
                 "another check of the repository runs already");

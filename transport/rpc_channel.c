@@ -11,7 +11,7 @@
 
 enum {
     /* Pauses between attempts to connect; each is up to 1.6 times the one before. */
-    PAUSE_FIRST_MS = 250, /* also what a channel's end may take: see end_if_idle() */
+    PAUSE_FIRST_MS = 250, /* also what a channel's end may take: see end() */
     PAUSE_MAX_MS = 30 * 1000,
     ATTEMPT_MS = 20 * 1000, /* an attempt may take */
     SETTLE_MS = 1000,       /* of it, a channel's end waits for: see end_if_idle() */
@@ -24,8 +24,6 @@ struct rpc_channel {
     char address[RPC_ADDRESS_SIZE];
     struct loop_task *on_closed; /* NULL: it is not being closed */
     struct rpc_tag settled; /* the attempt to connect that it was closed in is over, or SETTLE_MS */
-    bool settling;          /* SETTLED is with gRPC */
-    bool has_settled;
 };
 
 /* True: CHANNEL is in an attempt to connect, and settled_done() follows. */
@@ -33,9 +31,8 @@ static bool settle(struct rpc_channel *channel)
 {
     grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel->channel, 0);
 
-    if (channel->has_settled || state != GRPC_CHANNEL_CONNECTING)
+    if (state != GRPC_CHANNEL_CONNECTING)
         return false;
-    channel->settling = true;
     rpc_give(&channel->settled);
     grpc_channel_watch_connectivity_state(
         channel->channel, state,
@@ -44,16 +41,10 @@ static bool settle(struct rpc_channel *channel)
     return true;
 }
 
-static void end_if_idle(struct rpc_channel *channel)
+static void end(struct rpc_channel *channel)
 {
     struct rpc *rpc = channel->calls.rpc;
 
-    if (channel->on_closed == NULL || channel->calls.count > 0 || channel->settling)
-        return;
-    /* gRPC 1.51 may lose a connection that its channel is destroyed under between the handshake and the first
-     * frames: it stays, and with it the whole of gRPC. Who is so near is let finish. */
-    if (settle(channel))
-        return;
     /* gRPC 1.51 keeps the timer of the pause before the next attempt, and with it the whole of gRPC, until it
      * has run out. This ends the pause; if the attempt that follows fails at once, there is one more, a first. */
     grpc_channel_reset_connect_backoff(channel->channel);
@@ -65,12 +56,18 @@ static void end_if_idle(struct rpc_channel *channel)
 
 static void settled_done(struct rpc_tag *tag)
 {
-    struct rpc_channel *channel =
-        (struct rpc_channel *)((char *)tag - offsetof(struct rpc_channel, settled));
+    end((struct rpc_channel *)((char *)tag - offsetof(struct rpc_channel, settled)));
+}
 
-    channel->settling = false;
-    channel->has_settled = true;
-    end_if_idle(channel);
+/* Ends it at most once: a channel that is being closed opens no more calls. */
+static void end_if_idle(struct rpc_channel *channel)
+{
+    if (channel->on_closed == NULL || channel->calls.count > 0)
+        return;
+    /* gRPC 1.51 may lose a connection that its channel is destroyed under between the handshake and the first
+     * frames: it stays, and with it the whole of gRPC. Who is so near is let finish. */
+    if (!settle(channel))
+        end(channel);
 }
 
 static void call_freed(struct rpc_calls *calls, bool accepted)

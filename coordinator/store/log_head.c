@@ -13,7 +13,7 @@ static const uint8_t magic[MAGIC_SIZE] = {'T', 'M', 'h', 'd'};
 
 struct log_head {
     struct fs_file *file;
-    uint64_t turn; /* of the slot that was written last; 0: none */
+    uint64_t turn; /* of the slot that was written last; 0: none, or it is */
     bool has_known;
     struct store_head known;
 };
@@ -21,6 +21,12 @@ struct log_head {
 static uint64_t offset_of(uint64_t turn)
 {
     return turn % SLOTS * LOG_HEAD_SLOT_SPACING;
+}
+
+/* After the highest turn comes 0. Of two that differ by an odd number one is always later. */
+static bool is_later(uint64_t turn, uint64_t than)
+{
+    return turn - than < than - turn;
 }
 
 /* False: BYTES are no sound slot. */
@@ -72,9 +78,8 @@ static enum status read_slots(struct log_head *head, struct error *err)
 
         if (st != STATUS_OK)
             return st;
-        /* The highest turn has no next one: nobody has written so many. */
-        if (!decode_slot(slice_of(bytes, got), &turn, &found) || turn == UINT64_MAX ||
-            (head->has_known && turn <= head->turn))
+        if (!decode_slot(slice_of(bytes, got), &turn, &found) || turn % SLOTS != i ||
+            (head->has_known && !is_later(turn, head->turn)))
             continue;
         head->turn = turn;
         head->known = found;

@@ -4,13 +4,14 @@
  *      0  4  magic "TMhd"
  *      4  1  version, 0
  *      5  3  zero
- *      8  8  turn: one more with each slot that is written
+ *      8  8  turn: one more with each slot that is written; after the highest comes 0
  *     16 16  writer
  *     32  8  sequence
  *     40 32  hash of the entry
  *     72  4  CRC-32C of bytes 0 to 71
  *
- * at 0 and at 4,096, so that a torn one leaves the other; the one with the higher turn counts. Nothing is synced: an entry is
+ * at 0 (even turns) and at 4,096 (odd ones), so that a torn one leaves the other; the one with the later turn counts, a slot
+ * with a turn of the other place does not. Nothing is synced: an entry is
  * named only after it is durable, and a head that a power cut has set back, damaged or removed proves nothing.
  * Thread: the store's; all calls block. */
 #ifndef COORDINATOR_STORE_LOG_HEAD_H
